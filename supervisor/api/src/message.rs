@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The conversation on an API socket.
+//!
+//! The client says [`Hello`], the supervisor answers [`Welcome`] or [`Refusal`]; then the client sends
+//! [`ClientMessage`]s and the supervisor [`ServerMessage`]s. One connection stands for one IDE or one person, so
+//! its blobs end with it. The first server message is a snapshot; every change follows, always before the reply
+//! of the call that caused it.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    log::{LogLevel, LogMessage},
+    plc::{Snapshot, Stats},
+    program::{BlobId, FileName, ProgramMd5},
+    trace::{TraceBatch, TraceRefusal, TraceVariable},
+};
+
+/// The client's first frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`crate::API_VERSION`] of the client.
+    pub api_version: u16,
+    /// Release of the client program, for the log.
+    pub release: String,
+    /// The client program: `pyro`, `plcctl`, ...
+    pub client: String,
+    /// Whom it speaks for: address and port of an IDE, or a user's name.
+    pub peer: String,
+    /// Whose key that peer used; empty without keys.
+    #[serde(default)]
+    pub identity: String,
+}
+
+/// The supervisor's first frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HelloReply {
+    /// Go on.
+    Welcome(Welcome),
+    /// The connection ends here.
+    Refused(Refusal),
+}
+
+/// What the supervisor tells an accepted client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// [`crate::API_VERSION`] of the supervisor.
+    pub api_version: u16,
+    /// Release of the supervisor.
+    pub release: String,
+}
+
+/// Why a client is not served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// A sentence for people, with the next step.
+    pub reason: String,
+}
+
+/// One request of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientMessage {
+    /// Chosen by the client; the reply carries it back.
+    pub id: u64,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// What a client may ask. Which of these exist depends on the socket it came through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// The current snapshot. Reply: [`Reply::Snapshot`].
+    Snapshot,
+    /// Figures read on demand. Reply: [`Reply::Stats`].
+    Stats,
+    /// Run the installed program, and wish it to run. Reply: [`Reply::Done`] when it runs.
+    Start,
+    /// Stop it, and wish it stopped. Harmless when it is stopped already. Reply: [`Reply::Done`].
+    Stop,
+    /// Stop it if it runs, then forget the installed program: the state becomes Empty. Reply: [`Reply::Done`].
+    Repair,
+    /// Go back to the program before the installed one; runs it again if one ran. Reply: [`Reply::Installed`].
+    Rollback,
+    /// Drop this connection's unfinished blobs. Reply: [`Reply::Done`].
+    PurgeBlobs,
+    /// Begin a blob. Reply: [`Reply::Blob`].
+    SeedBlob {
+        /// Hashed, not stored; the file's name or the md5 text.
+        #[serde(with = "serde_bytes")]
+        seed: Vec<u8>,
+    },
+    /// Add to a blob; its id changes. Reply: [`Reply::Blob`].
+    AppendChunk {
+        /// The blob as it is now. [`BlobId::EMPTY`], if unknown, begins a blob without a seed.
+        blob: BlobId,
+        /// At most [`crate::limits::CHUNK_BYTES`].
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
+    },
+    /// Install and load a program from blobs. Reply: [`Reply::Installed`] when it is on disk and loaded.
+    Install(InstallRequest),
+    /// Replace the list of traced and forced variables and take the debug token. Reply: [`Reply::Token`].
+    SetTrace(Vec<TraceVariable>),
+    /// Take the collected samples. Reply: [`Reply::Trace`].
+    ReadTrace {
+        /// From [`Reply::Token`]; `None` for the clients of the time before tokens: whoever owns it.
+        token: Option<u32>,
+        /// Most bytes of samples, each counted as its data and [`crate::limits::TRACE_SAMPLE_OVERHEAD`].
+        max_bytes: u32,
+    },
+    /// Read the PLC log. Reply: [`Reply::Log`].
+    ReadLog {
+        /// Of this level.
+        level: LogLevel,
+        /// From this id on; ids that are gone are passed over.
+        from: u32,
+        /// At most this many, and never more than [`crate::limits::LOG_REPLY_MESSAGES`].
+        max: u32,
+    },
+    /// Empty the PLC log; counts and ids begin at 0 again. Reply: [`Reply::Done`].
+    ResetLog,
+}
+
+/// A program to install, named by blobs of the same connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallRequest {
+    /// The IDE's name for the build.
+    pub md5: ProgramMd5,
+    /// The shared object.
+    pub library: BlobId,
+    /// Files that the program finds in its working directory.
+    pub extra_files: Vec<ExtraFile>,
+    /// What to do if a program runs.
+    pub when_running: WhenRunning,
+}
+
+/// A file that comes with a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtraFile {
+    /// Bare name.
+    pub name: FileName,
+    /// Its content.
+    pub blob: BlobId,
+}
+
+/// What an installation does with a running program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WhenRunning {
+    /// Refuse (an IDE stops it first).
+    Refuse,
+    /// Stop it, install, and start the new one.
+    Restart,
+}
+
+/// What the supervisor sends after the greeting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerMessage {
+    /// The answer to one request.
+    Reply {
+        /// The request's id.
+        id: u64,
+        /// What came of it.
+        result: Result<Reply, ApiError>,
+    },
+    /// Something changed.
+    Snapshot(Box<Snapshot>),
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It was done, or was so already.
+    Done,
+    /// To [`Request::Snapshot`].
+    Snapshot(Box<Snapshot>),
+    /// To [`Request::Stats`].
+    Stats(Box<Stats>),
+    /// The blob's id now.
+    Blob(BlobId),
+    /// The program's own id, `SEQ-HASH`.
+    Installed {
+        /// See [`crate::program::ProgramInfo::id`].
+        program_id: String,
+    },
+    /// The debug token, above 0.
+    Token(u32),
+    /// The samples.
+    Trace(TraceBatch),
+    /// The messages, oldest first.
+    Log(Vec<LogMessage>),
+}
+
+/// Why a request was not carried out; each text is a sentence for people and names the next step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Error)]
+pub enum ApiError {
+    /// Not in this state.
+    #[error("{0}")]
+    Refused(String),
+    /// Not on this socket, or not for this user.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The request was accepted and could not be done: a program that does not load, start or stop, a full disk.
+    #[error("{0}")]
+    Failed(String),
+    /// The request itself is wrong.
+    #[error("{0}")]
+    BadRequest(String),
+    /// No blob of this connection has that id.
+    #[error("no blob of this connection has the id {0}")]
+    UnknownBlob(BlobId),
+    /// The trace list was not accepted.
+    #[error("{0}")]
+    Trace(TraceRefusal),
+    /// The debug token is no longer this client's.
+    #[error("another client has taken over debugging")]
+    TokenLost,
+}

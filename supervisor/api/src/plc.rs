@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The PLC as everybody sees it: status, snapshot, statistics.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{log::LogCounts, program::ProgramInfo};
+
+/// The state of the PLC in the words every IDE knows.
+///
+/// `Disconnected`, the fifth word of the protocol, is a client's own view and never ours to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PlcStatus {
+    /// No program is installed.
+    #[default]
+    Empty,
+    /// A program is installed and does not run.
+    Stopped,
+    /// The program runs.
+    Started,
+    /// The program could not be loaded or started, or ended by itself; the reason says how.
+    Broken,
+}
+
+impl PlcStatus {
+    /// The word as the IDEs spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::Stopped => "Stopped",
+            Self::Started => "Started",
+            Self::Broken => "Broken",
+        }
+    }
+}
+
+impl std::fmt::Display for PlcStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Whether the PLC is meant to run; kept on disk, decided by Start and Stop alone, never by how a program ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wish {
+    /// Somebody started it and nobody stopped it since.
+    Run,
+    /// Somebody stopped it, or nobody ever started it.
+    #[default]
+    Stop,
+}
+
+/// What the supervisor knows at one moment. Published on every change, read without waiting.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Snapshot {
+    /// Counts the changes; a larger number is newer.
+    pub revision: u64,
+    /// The state in the protocol's words.
+    pub status: PlcStatus,
+    /// What is going on in more detail, for people: `empty`, `loading`, `stopped`, `starting`, `started`,
+    /// `stopping`, `broken`.
+    pub phase: String,
+    /// Why it is as it is, and the next step, when that needs saying. One or two sentences.
+    pub reason: Option<String>,
+    /// The installed program.
+    pub program: Option<ProgramInfo>,
+    /// Messages ever logged per level since the last reset.
+    pub log_counts: LogCounts,
+    /// When the program was started, microseconds since the epoch.
+    pub started_at_us: Option<u64>,
+    /// The worker's process id while there is one.
+    pub worker_pid: Option<u32>,
+    /// How often a program ended by itself since the supervisor started.
+    pub crashes: u32,
+    /// Whether the PLC is meant to run.
+    pub wish: Wish,
+    /// Release of the supervisor.
+    pub release: String,
+}
+
+/// One connected client of the API, an IDE behind a connector or a person's `plcctl`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionInfo {
+    /// Which program speaks: `pyro`, `plcctl`, ...
+    pub connector: String,
+    /// Where its own peer sits: address and port, or user name.
+    pub peer: String,
+    /// Whose key it used; empty without keys.
+    pub identity: String,
+}
+
+/// Figures that are read on demand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stats {
+    /// Cycles since the program was started, as its own counter tells them.
+    pub ticks: u64,
+    /// The period the program asks for, nanoseconds; 0 when unknown.
+    pub period_ns: u64,
+    /// The period measured over the last second or so, nanoseconds; 0 when unknown.
+    pub measured_period_ns: u64,
+    /// Processor time per cycle of the program's threads, microseconds, as averages over windows of half a
+    /// second: the smallest, the mean, the largest window since the start.
+    pub cycle_cpu_us: CycleTime,
+    /// Trace samples received from the worker since the program was started.
+    pub trace_samples: u64,
+    /// Trace samples dropped since then because nobody fetched them in time.
+    pub trace_dropped: u64,
+    /// The clients connected now.
+    pub connections: Vec<ConnectionInfo>,
+}
+
+/// Smallest, mean and largest of a time, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CycleTime {
+    /// Smallest.
+    pub min: f64,
+    /// Mean.
+    pub avg: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+impl Eq for CycleTime {}
