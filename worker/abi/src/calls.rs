@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The life of a program: loaded, running, stopped.
+
+use std::{
+    ffi::{CStr, CString, c_char},
+    marker::PhantomData,
+    path::Path,
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use thiserror::Error;
+
+use crate::{
+    library::{Library, LoadError},
+    log::LogReader,
+    python::PythonCaller,
+    signals::InterruptAction,
+    symbols::Symbols,
+    tick::TickCounter,
+    trace_buffer::TraceReader,
+    trace_list::{self, TraceError},
+};
+
+/// A program in memory that does not run. It stays on the thread that loaded it: Xenomai targets need load,
+/// start and stop on one.
+#[derive(Debug)]
+pub struct Loaded {
+    symbols: &'static Symbols,
+    one_thread: PhantomData<*const ()>,
+}
+
+/// A program whose cycle runs. Dropping it stops it first, and waits for that.
+#[derive(Debug)]
+pub struct Running {
+    symbols: &'static Symbols,
+    stopping: Arc<AtomicBool>,
+    /// `stopPLC` has returned.
+    stopped: bool,
+    one_thread: PhantomData<*const ()>,
+}
+
+/// A program that has stopped. Nothing can be called any more; what is left is the end of the process.
+#[derive(Debug)]
+pub struct Stopped(());
+
+/// What can be known of a program before it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The cycle it asks for, nanoseconds; 0 if it does not say.
+    pub period_ns: u64,
+    /// It can trace and force.
+    pub traceable: bool,
+    /// It has a log.
+    pub logs: bool,
+    /// It has Python blocks.
+    pub wants_python: bool,
+    /// What is odd about it, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// `startPLC` returned something else than 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("startPLC returned {0}")]
+pub struct StartError(pub i32);
+
+impl Loaded {
+    /// Maps the library at `path`, finds its functions and tells it its md5 text.
+    ///
+    /// # Errors
+    /// Every [`LoadError`]. What was mapped before a missing symbol was found stays mapped.
+    pub fn open(path: &Path, plc_id: &CStr) -> Result<Self, LoadError> {
+        let library = Library::open(path)?;
+        // Leaked: threads and handlers of the program refer to the mapping until the process ends.
+        let symbols: &'static Symbols = Box::leak(Box::new(Symbols::resolve(&library)?));
+        if let Some(id) = symbols.plc_id {
+            id.store(plc_id.to_owned().into_raw(), Ordering::Release);
+        }
+        Ok(Self { symbols, one_thread: PhantomData })
+    }
+
+    /// What can be known of it.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts {
+            period_ns: self.symbols.period_ns,
+            traceable: self.symbols.debug.is_some(),
+            logs: self.symbols.log.is_some(),
+            wants_python: self.symbols.python.is_some(),
+            notes: self.symbols.notes.clone(),
+        }
+    }
+
+    /// A reader of the program's log, for a thread that has no other work.
+    #[must_use]
+    pub fn log(&self) -> Option<LogReader> {
+        self.symbols.log.map(LogReader::new)
+    }
+
+    /// The program's cycle counter.
+    #[must_use]
+    pub fn tick(&self) -> Option<TickCounter> {
+        self.symbols.tick.map(TickCounter)
+    }
+
+    /// Starts the program with these arguments and waits until it has initialised itself.
+    ///
+    /// # Errors
+    /// [`StartError`] with the code of `startPLC`, and the program as it was. Starting it again is possible,
+    /// though few libraries clean up after a failure.
+    pub fn start(self, args: &[CString]) -> Result<Running, (Self, StartError)> {
+        let interrupt = InterruptAction::current().ok();
+        // Leaked: a program may keep what it was given.
+        let mut argv: Vec<*mut c_char> = args.iter().map(|arg| arg.clone().into_raw()).collect();
+        let argc = i32::try_from(argv.len()).unwrap_or(0);
+        argv.push(ptr::null_mut());
+        let argv = argv.leak();
+        // SAFETY: the signature is the library's own; argv has argc texts and a null pointer at its end, and
+        // lives for ever. `self` proves that the program does not run.
+        let code = unsafe { (self.symbols.life.start)(argc, argv.as_mut_ptr()) };
+        if let Some(interrupt) = interrupt {
+            interrupt.restore();
+        }
+        if code != 0 {
+            return Err((self, StartError(code)));
+        }
+        Ok(Running {
+            symbols: self.symbols,
+            stopping: Arc::default(),
+            stopped: false,
+            one_thread: PhantomData,
+        })
+    }
+}
+
+impl Running {
+    /// The taker of samples, for a thread of its own. Ask once: two takers would steal from each other.
+    #[must_use]
+    pub fn trace_reader(&self) -> Option<TraceReader> {
+        let functions = self.symbols.debug?;
+        Some(TraceReader::new(functions, Arc::clone(&self.stopping)))
+    }
+
+    /// The program's Python blocks, for a thread of its own.
+    #[must_use]
+    pub fn python(&self) -> Option<PythonCaller> {
+        self.symbols.python.map(PythonCaller)
+    }
+
+    /// Replaces the traced and forced variables and switches tracing on. Each entry is a variable's index and
+    /// the bytes to force it to. Returns the cycle counter at the change: a sample with an older or the same
+    /// tick may still be of the old list.
+    ///
+    /// # Errors
+    /// [`TraceError`]; then nothing is traced or forced.
+    pub fn set_trace<'a>(
+        &mut self,
+        list: impl IntoIterator<Item = (u32, Option<&'a [u8]>)>,
+    ) -> Result<Option<u32>, TraceError> {
+        trace_list::replace(self.symbols, list)
+    }
+
+    /// Ends tracing and all forces.
+    ///
+    /// # Errors
+    /// [`TraceError`].
+    pub fn clear_trace(&mut self) -> Result<(), TraceError> {
+        trace_list::clear(self.symbols)
+    }
+
+    /// Ends sampling; the list and its forces stay.
+    ///
+    /// # Errors
+    /// [`TraceError::NotTraceable`].
+    pub fn pause_trace(&mut self) -> Result<(), TraceError> {
+        trace_list::pause(self.symbols)
+    }
+
+    /// Samples again.
+    ///
+    /// # Errors
+    /// [`TraceError`].
+    pub fn resume_trace(&mut self) -> Result<(), TraceError> {
+        trace_list::resume(self.symbols)
+    }
+
+    /// Stops the program and waits until its cycle has ended and it has cleaned up. That may take for ever:
+    /// the deadline is somebody else's, who ends the process.
+    #[must_use]
+    pub fn stop(mut self) -> Stopped {
+        self.call_stop();
+        Stopped(())
+    }
+
+    fn call_stop(&mut self) {
+        if self.stopped {
+            return;
+        }
+        self.stopping.store(true, Ordering::Release);
+        // SAFETY: the signature is the library's own, and the program runs.
+        unsafe { (self.symbols.life.stop)() };
+        self.stopped = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.call_stop();
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From a load order to a program in memory.
+
+use std::{collections::BTreeSet, ffi::CString, path::Path};
+
+use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use plc_abi::Loaded;
+use plc_api::program::FileName;
+use plc_worker_link::LoadOrder;
+
+use crate::extra_files;
+
+/// Limits the process, brings the extra files, goes to the working directory, maps the library. Besides the
+/// program it returns what people should know, one sentence each.
+///
+/// # Errors
+/// In words for people.
+pub(crate) fn load(order: &LoadOrder, work_dir: &Path) -> anyhow::Result<(Loaded, Vec<String>)> {
+    let program_dir = std::path::absolute(&order.program_dir)?;
+    let files = extra_files::install(&program_dir, &order.program_id, work_dir)?;
+    std::env::set_current_dir(work_dir)
+        .with_context(|| format!("the working directory {}", work_dir.display()))?;
+    if let Some(bytes) = order.memory_max_bytes {
+        limit_memory(bytes).context("the memory limit cannot be set")?;
+    }
+    let md5 = CString::new(order.md5.as_str())?;
+    let program = Loaded::open(&program_dir.join("program.so"), &md5)?;
+    let mut notices: Vec<String> =
+        program.facts().notes.iter().map(|note| sentence(note)).collect();
+    notices.extend(warn_of_python(&files));
+    Ok((program, notices))
+}
+
+/// Bounds the address space. Only the soft limit, so that [`lift_memory_limit`] can make room.
+fn limit_memory(bytes: u64) -> nix::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS)?;
+    setrlimit(Resource::RLIMIT_AS, bytes.min(hard), hard)
+}
+
+/// Takes the bound away again: a process that dies of it needs some memory to say its last words.
+pub(crate) fn lift_memory_limit() {
+    let lifted = getrlimit(Resource::RLIMIT_AS)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_AS, hard, hard));
+    if let Err(error) = lifted {
+        tracing::debug!(error = error.to_string(), "the memory limit stays");
+    }
+}
+
+fn sentence(note: &str) -> String {
+    let mut letters = note.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}
+
+/// Names the files that the reference runtime would run: `runtime*.py`, in any spelling.
+fn warn_of_python(files: &BTreeSet<FileName>) -> Option<String> {
+    let python: Vec<&str> = files
+        .iter()
+        .map(FileName::as_str)
+        .filter(|name| {
+            let name = name.to_ascii_lowercase();
+            name.starts_with("runtime") && Path::new(&name).extension().is_some_and(|e| e == "py")
+        })
+        .collect();
+    (!python.is_empty()).then(|| {
+        format!(
+            "The project brings Python files that would run beside the program: {}. This runtime has no Python: they are stored and do not run.",
+            python.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn python_files_are_named_once() {
+        let names = ["Runtime_hmi.PY", "runtime_2.py", "runtime.txt", "my_runtime.py"];
+        let files = names.iter().map(|name| FileName::new(name).unwrap()).collect();
+        let said = warn_of_python(&files).unwrap();
+        assert!(said.contains(": Runtime_hmi.PY, runtime_2.py."), "{said}");
+        assert_eq!(warn_of_python(&BTreeSet::new()), None);
+    }
+
+    #[test]
+    fn a_note_becomes_a_sentence() {
+        assert_eq!(sentence("the program is odd"), "The program is odd.");
+    }
+}

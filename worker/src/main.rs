@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `plc-worker`: one process that loads, runs and stops one PLC program, for the supervisor at the other end of
+//! its standard input.
+//!
+//! Exit codes: see [`plc_worker_link::exit_code`]. SIGABRT: the program did not stop in time and nobody else was
+//! there to end it.
+#![forbid(unsafe_code)]
+
+mod app;
+mod channel;
+mod control;
+mod deadline;
+mod extra_files;
+mod heartbeat;
+mod load;
+mod logging;
+mod plc;
+mod plc_log;
+mod python;
+mod realtime;
+mod threads;
+mod trace;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+/// Runs one PLC program for the supervisor, which speaks through standard input. Not meant to be started by hand.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// The program's working directory: its extra files, and what it writes
+    #[arg(long, value_name = "DIR")]
+    work_dir: PathBuf,
+    /// An existing file; only one worker at a time gets a lock on it
+    #[arg(long, value_name = "FILE")]
+    lock: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    logging::begin();
+    match app::run(&args.work_dir, &args.lock) {
+        Ok(refusal) => refusal,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the worker failed");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Libraries of other years and other targets.
+
+use plc_api::{limits, log::LogLevel};
+use plc_worker_link::Outcome;
+
+use crate::harness::Plant;
+
+#[test]
+fn a_library_of_2018_is_traced_and_forced() {
+    let plant = Plant::new();
+    let mut worker = plant.running("abi2018");
+    let forced = (-5_i16).to_ne_bytes();
+    for sample in worker.traced(&[(0, None), (1, Some(&forced))], 20) {
+        assert_eq!(sample.data[..4], sample.tick.to_ne_bytes());
+        assert_eq!(sample.data[4..], forced);
+    }
+    worker.stop();
+}
+
+#[test]
+fn a_library_of_2018_has_no_limit_but_ours() {
+    let plant = Plant::new();
+    let mut worker = plant.running("abi2018");
+    let samples = worker.traced(&[(0, None), (2, None), (3, None), (4, None)], 1);
+    assert_eq!(samples[0].data.len(), limits::TRACE_SAMPLE_BYTES);
+    let long = worker.traced(&vec![(1, None); 2000], 1);
+    assert_eq!(long[0].data.len(), 4000);
+    worker.stop();
+}
+
+#[test]
+fn a_force_longer_than_any_variable_is_refused_for_a_library_that_does_not_check() {
+    let plant = Plant::new();
+    let mut worker = plant.running("abi2018");
+    let outcome = worker.trace(&[(1, Some(&[0; 500]))]);
+    assert!(matches!(outcome, Outcome::TraceRefused(_)), "{outcome:?}");
+    worker.stop();
+}
+
+#[test]
+fn a_library_without_a_log_runs_all_the_same() {
+    let plant = Plant::new();
+    let mut worker = plant.worker();
+    let loaded = worker.load(plant.fixture("no_log"));
+    assert!(!loaded.logs && loaded.traceable);
+    worker.start();
+    worker.traced(&[(0, None)], 1);
+    worker.stop();
+}
+
+#[test]
+fn python_blocks_are_answered_and_named_once() {
+    let plant = Plant::new();
+    let mut worker = plant.worker();
+    assert!(worker.load(plant.fixture("python")).wants_python);
+    worker.start();
+    let answers = |log: &[(LogLevel, String)]| {
+        log.iter()
+            .filter(|(_, text)| text == "answer: #EXCEPTION : this runtime has no Python")
+            .count()
+    };
+    while answers(&worker.log) < 2 {
+        worker.data().expect("two answers");
+    }
+    let notice = worker.notice();
+    assert!(notice.contains("2 + 2"), "{notice}");
+    assert_eq!(worker.notices.len(), 1);
+    assert!(worker.log.iter().all(|(level, _)| *level != LogLevel::Critical));
+    worker.stop();
+}
