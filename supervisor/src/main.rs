@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! plc-supervisor: arguments, logging, exit code.
+#![forbid(unsafe_code)]
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use plc_api::paths::{DEFAULT_INSTANCE, Paths};
+use plc_supervisor::{
+    app::{self, WorkerSource},
+    config::Config,
+};
+use tracing_subscriber::{EnvFilter, prelude::*};
+
+/// EX_CONFIG of sysexits.h.
+const EXIT_CONFIGURATION: u8 = 78;
+
+/// Runs one PLC program in a worker process of its own and serves the API sockets of connectors and plcctl.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Name from which all paths, sockets and units derive
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_INSTANCE, conflicts_with = "desk")]
+    instance: String,
+    /// Live wholly in this directory, as plc-local's child, instead of on an appliance
+    #[arg(long, value_name = "DIR", requires = "worker")]
+    desk: Option<PathBuf>,
+    /// Start this worker program instead of asking systemd for a worker
+    #[arg(long, value_name = "FILE")]
+    worker: Option<PathBuf>,
+    /// Read this configuration file, and the drop-ins FILE.d/*.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the configuration, say what is wrong with it, and end
+    #[arg(long)]
+    check_config: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log();
+    let mut paths = match &arguments.desk {
+        Some(dir) => Paths::of_desk(dir),
+        None => Paths::of_instance(&arguments.instance),
+    };
+    if let Some(file) = arguments.config {
+        paths.config_file = file;
+    }
+    let config = match Config::read(&paths.config_file, &paths.config_drop_ins()) {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!("configuration: {error}");
+            return ExitCode::from(EXIT_CONFIGURATION);
+        }
+    };
+    if arguments.check_config {
+        tracing::info!("the configuration {} is good", paths.config_file.display());
+        return ExitCode::SUCCESS;
+    }
+    let source = arguments.worker.map_or(WorkerSource::Socket, WorkerSource::Spawn);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(app::run(paths, config, source)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// To the journal when the service manager connected us to it, to standard error otherwise.
+fn start_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    match journal {
+        Some(journal) => registry.with(journal).init(),
+        None => registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_target(false),
+            )
+            .init(),
+    }
+}

@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The table of edges, and what must hold whatever happens.
+
+use plc_api::program::ProgramMd5;
+use proptest::prelude::*;
+
+use super::*;
+
+fn program(number: u32) -> ProgramInfo {
+    ProgramInfo {
+        id: format!("{number:06}-0123456789abcdef"),
+        md5: ProgramMd5::new("0123456789abcdef0123456789abcdef").unwrap(),
+        since_us: 0,
+    }
+}
+
+fn policy() -> Policy {
+    Policy {
+        load_timeout: Duration::from_secs(30),
+        start_timeout: Duration::from_secs(30),
+        stop_timeout: Duration::from_secs(5),
+        restart: Restart::OnCrash { limit: 3, window: Duration::from_secs(60) },
+        watchdog: WatchdogAction::Stop,
+    }
+}
+
+fn machine() -> Machine {
+    Machine::new(Some(program(1)), Wish::Stop, policy())
+}
+
+const STATES: [&str; 15] = [
+    "Empty",
+    "Stopped",
+    "Install",
+    "Loading",
+    "Committing",
+    "Loaded",
+    "Starting",
+    "Started",
+    "EndRest",
+    "EndRun",
+    "EndBreak",
+    "Killed",
+    "Forgetting",
+    "Broken",
+    "Off",
+];
+
+/// A machine in the state of that name.
+fn in_state(name: &str) -> Machine {
+    let mut m = machine();
+    let client =
+        |origin| Job { program: program(2), origin, start: false, tickets: vec![Ticket(90)] };
+    let again = Job { program: program(1), origin: Origin::Again, start: true, tickets: vec![] };
+    let deadline = Time::from_secs(1000);
+    let ending = |killed| Ending {
+        deadline: Some(deadline),
+        clean: false,
+        killed,
+        ran: true,
+        stops: vec![],
+    };
+    m.state = match name {
+        "Empty" => {
+            m.program = None;
+            State::Empty
+        }
+        "Stopped" => State::Stopped,
+        "Install" => State::Loading { job: client(Origin::New), deadline },
+        "Loading" => State::Loading { job: again, deadline },
+        "Committing" => State::Committing { job: client(Origin::New) },
+        "Loaded" => State::Loaded,
+        "Starting" => State::Starting { job: again, deadline },
+        "Started" => State::Started,
+        "EndRest" => State::Ending { ending: ending(false), then: Then::Rest },
+        "EndRun" => State::Ending { ending: ending(false), then: Then::Run(client(Origin::New)) },
+        "EndBreak" => State::Ending {
+            ending: ending(false),
+            then: Then::Break(Failure::new("a reason".into())),
+        },
+        "Killed" => State::Ending {
+            ending: ending(true),
+            then: Then::Break(Failure::new("a reason".into())),
+        },
+        "Forgetting" => State::Forgetting { tickets: vec![Ticket(90)] },
+        "Broken" => State::Broken { reason: "a reason".into() },
+        "Off" => State::Off,
+        other => panic!("{other}"),
+    };
+    m
+}
+
+/// The name of a machine's state; a state that begins a worker's end is told by what follows it.
+fn name(m: &Machine) -> &'static str {
+    match &m.state {
+        State::Empty => "Empty",
+        State::Stopped => "Stopped",
+        State::Loading { job, .. } if job.origin == Origin::New => "Install",
+        State::Loading { .. } => "Loading",
+        State::Committing { .. } => "Committing",
+        State::Loaded => "Loaded",
+        State::Starting { .. } => "Starting",
+        State::Started => "Started",
+        State::Ending { ending, .. } if ending.killed => "Killed",
+        State::Ending { then, .. } => match then {
+            Then::Rest => "EndRest",
+            Then::Run(_) => "EndRun",
+            Then::Forget(_) => "EndForget",
+            Then::Break(_) => "EndBreak",
+            Then::Off => "EndOff",
+        },
+        State::Forgetting { .. } => "Forgetting",
+        State::Broken { .. } => "Broken",
+        State::Off => "Off",
+    }
+}
+
+fn inputs() -> Vec<(&'static str, Input)> {
+    let gone = || "ended with SIGSEGV".to_owned();
+    vec![
+        ("start", Input::Start(Ticket(1))),
+        ("stop", Input::Stop(Ticket(1))),
+        ("repair", Input::Repair(Ticket(1))),
+        ("rollback", Input::Rollback(Ticket(1), Some(program(3)))),
+        ("install", Input::Install(Ticket(1), program(4), WhenRunning::Refuse)),
+        ("replace", Input::Install(Ticket(1), program(4), WhenRunning::Restart)),
+        ("shutdown", Input::Shutdown),
+        ("loaded", Input::Loaded(Ok(()))),
+        ("unloadable", Input::Loaded(Err("no".into()))),
+        ("committed", Input::Committed(Ok(()))),
+        ("disk full", Input::Committed(Err("full".into()))),
+        ("forgotten", Input::Forgotten(Ok(()))),
+        ("running", Input::StartDone(Ok(()))),
+        ("unstartable", Input::StartDone(Err("no".into()))),
+        ("stopped", Input::StopDone),
+        ("gone", Input::Gone(gone())),
+        ("silent", Input::Silent),
+        ("stalled", Input::Stalled("stands".into())),
+        ("deadline", Input::Deadline),
+    ]
+}
+
+/// Where each input leads from each state; `.` is: nowhere. A state that is not listed ignores the input.
+#[rustfmt::skip]
+const EDGES: &[(&str, &[(&str, &str)])] = &[
+    ("Empty", &[
+        ("rollback", "Loading"), ("install", "Install"), ("replace", "Install"), ("shutdown", "Off"),
+    ]),
+    ("Stopped", &[
+        ("start", "Loading"), ("repair", "Forgetting"), ("rollback", "Loading"), ("install", "Install"),
+        ("replace", "Install"), ("shutdown", "Off"),
+    ]),
+    ("Install", &[
+        ("shutdown", "EndOff"), ("loaded", "Committing"), ("unloadable", "EndBreak"), ("gone", "Broken"),
+        ("silent", "Killed"), ("deadline", "Killed"),
+    ]),
+    ("Loading", &[
+        ("stop", "EndRest"), ("shutdown", "EndOff"), ("loaded", "Starting"), ("unloadable", "EndBreak"),
+        ("gone", "Broken"), ("silent", "Killed"), ("deadline", "Killed"),
+    ]),
+    ("Committing", &[
+        ("shutdown", "EndOff"), ("committed", "Loaded"), ("disk full", "EndBreak"), ("gone", "Broken"),
+        ("silent", "Killed"),
+    ]),
+    ("Loaded", &[
+        ("start", "Starting"), ("repair", "EndForget"), ("rollback", "EndRun"), ("install", "EndRun"),
+        ("replace", "EndRun"), ("shutdown", "EndOff"), ("gone", "Stopped"), ("silent", "Killed"),
+    ]),
+    ("Starting", &[
+        ("stop", "EndRest"), ("repair", "EndForget"), ("shutdown", "EndOff"), ("running", "Started"),
+        ("unstartable", "EndRun"), ("gone", "Loading"), ("silent", "Killed"), ("deadline", "Killed"),
+    ]),
+    ("Started", &[
+        ("stop", "EndRest"), ("repair", "EndForget"), ("rollback", "EndRun"), ("replace", "EndRun"),
+        ("shutdown", "EndOff"), ("gone", "Loading"), ("silent", "Killed"), ("stalled", "EndBreak"),
+    ]),
+    ("EndRest", &[
+        ("shutdown", "EndOff"), ("gone", "Broken"), ("silent", "Killed"), ("deadline", "Killed"),
+    ]),
+    ("EndRun", &[
+        ("shutdown", "EndOff"), ("gone", "Install"), ("silent", "Killed"), ("deadline", "Killed"),
+    ]),
+    ("EndBreak", &[
+        ("shutdown", "EndOff"), ("gone", "Broken"), ("silent", "Killed"), ("deadline", "Killed"),
+    ]),
+    ("Killed", &[("gone", "Broken")]),
+    ("Forgetting", &[("shutdown", "Off"), ("forgotten", "Empty")]),
+    ("Broken", &[
+        ("start", "Loading"), ("repair", "Forgetting"), ("rollback", "Loading"), ("install", "Install"),
+        ("replace", "Install"), ("shutdown", "Off"),
+    ]),
+    ("Off", &[]),
+];
+
+#[test]
+fn every_state_takes_every_input_as_the_table_says() {
+    assert_eq!(EDGES.iter().map(|(state, _)| *state).collect::<Vec<_>>(), STATES);
+    let mut wrong = Vec::new();
+    for (state, edges) in EDGES {
+        for (label, input) in inputs() {
+            let mut m = in_state(state);
+            m.handle(Time::from_secs(1), input);
+            let expected =
+                edges.iter().find(|(edge, _)| *edge == label).map_or(*state, |(_, to)| to);
+            if name(&m) != expected {
+                wrong.push(format!("{state} --{label}--> {} and not {expected}", name(&m)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn replies(effects: &[Effect]) -> Vec<(Ticket, bool)> {
+    effects
+        .iter()
+        .filter_map(|effect| {
+            let Effect::Reply(ticket, result) = effect else { return None };
+            Some((*ticket, result.is_ok()))
+        })
+        .collect()
+}
+
+#[test]
+fn stop_is_ordered_before_the_wish_is_written() {
+    let mut m = in_state("Started");
+    m.wish = Wish::Run;
+    let effects = m.handle(Time::ZERO, Input::Stop(Ticket(1)));
+    assert_eq!(effects, [Effect::OrderStop, Effect::WriteWish(Wish::Stop)]);
+    assert_eq!(m.handle(Time::ZERO, Input::StopDone), []);
+    let effects = m.handle(Time::ZERO, Input::Gone("called exit(0)".into()));
+    assert_eq!(replies(&effects), [(Ticket(1), true)]);
+    assert_eq!(name(&m), "Stopped");
+}
+
+#[test]
+fn a_stop_during_a_hanging_start_is_answered_when_the_killed_worker_is_given_up() {
+    let mut m = in_state("Starting");
+    m.handle(Time::ZERO, Input::Stop(Ticket(1)));
+    assert_eq!(m.deadline(), Some(policy().stop_timeout));
+    let effects = m.handle(policy().stop_timeout, Input::Deadline);
+    assert!(effects.contains(&Effect::Kill));
+    assert_eq!(replies(&effects), []);
+    let effects = m.handle(policy().stop_timeout, Input::Gone("ended with SIGKILL".into()));
+    assert_eq!(replies(&effects), [(Ticket(1), false)]);
+    assert!(m.reason().unwrap().contains("did not stop within 5 s"));
+}
+
+#[test]
+fn the_third_crash_in_a_minute_stays_broken_and_a_person_s_start_begins_anew() {
+    let mut m = in_state("Started");
+    for second in [1, 2] {
+        m.state = State::Started;
+        m.handle(Time::from_secs(second), Input::Gone("ended with SIGSEGV".into()));
+        assert_eq!(name(&m), "Loading");
+    }
+    m.state = State::Started;
+    m.handle(Time::from_secs(3), Input::Gone("ended with SIGSEGV".into()));
+    assert_eq!(name(&m), "Broken");
+    assert_eq!(m.crashes(), 3);
+    m.handle(Time::from_secs(4), Input::Start(Ticket(1)));
+    m.state = State::Started;
+    m.handle(Time::from_secs(5), Input::Gone("ended with SIGSEGV".into()));
+    assert_eq!(name(&m), "Loading");
+}
+
+#[test]
+fn crashes_far_apart_are_always_followed_by_a_start() {
+    let mut m = in_state("Started");
+    for minute in 1..20 {
+        m.state = State::Started;
+        m.handle(Time::from_secs(minute * 61), Input::Gone("ended with SIGSEGV".into()));
+        assert_eq!(name(&m), "Loading");
+    }
+}
+
+#[test]
+fn a_program_that_does_not_load_is_never_made_current() {
+    let mut m = in_state("Install");
+    let effects = m.handle(Time::ZERO, Input::Loaded(Err("undefined symbol: foo".into())));
+    assert!(effects.contains(&Effect::Discard(program(2))));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Commit(_))));
+    assert_eq!(replies(&effects), [], "not before the state is Broken");
+    let effects = m.handle(Time::ZERO, Input::Gone("called exit(1)".into()));
+    assert_eq!(replies(&effects), [(Ticket(90), false)]);
+    assert_eq!(m.program(), Some(&program(1)));
+    assert!(m.reason().unwrap().contains("undefined symbol: foo"), "{:?}", m.reason());
+}
+
+#[test]
+fn the_wish_is_left_alone_by_crashes_and_by_the_end_of_the_supervisor() {
+    for input in
+        [Input::Gone("ended".into()), Input::Shutdown, Input::Silent, Input::Stalled("x".into())]
+    {
+        let mut m = in_state("Started");
+        m.wish = Wish::Run;
+        let effects = m.handle(Time::ZERO, input);
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::WriteWish(_))));
+        assert_eq!(m.wish(), Wish::Run);
+    }
+}
+
+/// A worker and a disk that do what they are told or fail, and watch that they are told nothing wrong.
+#[derive(Debug, Default)]
+struct World {
+    now: Time,
+    worker: Option<Simulated>,
+    open: Vec<Ticket>,
+    answered: Vec<Ticket>,
+    deadline_passed: bool,
+    finished: bool,
+}
+
+#[derive(Debug, Default)]
+struct Simulated {
+    program: String,
+    loaded: bool,
+    start_ordered: bool,
+    started: bool,
+    stop_ordered: bool,
+    stopped: bool,
+    killed: bool,
+}
+
+impl World {
+    /// Feeds one input and carries out its effects, as the driver does.
+    fn feed(&mut self, m: &mut Machine, input: Input) {
+        let killing = matches!(input, Input::Silent) || self.deadline_passed;
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let effects = m.handle(self.now, input);
+            for effect in effects {
+                if let Some(follows) = self.carry_out(effect, killing) {
+                    assert!(next.replace(follows).is_none(), "two inputs follow at once");
+                }
+            }
+        }
+        if let State::Broken { reason } = &m.state {
+            assert!(!reason.is_empty());
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, killing: bool) -> Option<Input> {
+        match effect {
+            Effect::Launch(program) => {
+                assert!(self.worker.is_none(), "two programs at once");
+                assert!(!self.finished);
+                self.worker = Some(Simulated { program: program.id, ..Simulated::default() });
+            }
+            Effect::OrderStart => {
+                let worker = self.worker.as_mut().expect("start without a worker");
+                assert!(worker.loaded && !worker.start_ordered && !worker.stop_ordered);
+                worker.start_ordered = true;
+            }
+            Effect::OrderStop => {
+                let worker = self.worker.as_mut().expect("stop without a worker");
+                assert!(!worker.stop_ordered);
+                worker.stop_ordered = true;
+            }
+            Effect::Kill => {
+                assert!(killing, "killed without a missed deadline");
+                self.worker.as_mut().expect("kill without a worker").killed = true;
+            }
+            Effect::Commit(program) => {
+                let worker = self.worker.as_ref().expect("committed without having been loaded");
+                assert!(worker.loaded && worker.program == program.id && !worker.start_ordered);
+                return Some(Input::Committed(Ok(())));
+            }
+            Effect::Forget => {
+                assert!(self.worker.is_none(), "forgotten under a program's feet");
+                return Some(Input::Forgotten(Ok(())));
+            }
+            Effect::Finished => {
+                assert!(
+                    self.worker.as_ref().is_none_or(|worker| worker.killed),
+                    "ended with a program running"
+                );
+                self.finished = true;
+            }
+            Effect::Reply(ticket, _) => {
+                let place = self.open.iter().position(|open| *open == ticket);
+                self.open.swap_remove(place.expect("answered twice"));
+                self.answered.push(ticket);
+            }
+            Effect::Discard(_) | Effect::WriteWish(_) | Effect::Note(..) | Effect::Crashed(_) => {}
+        }
+        None
+    }
+
+    /// What the worker may report now; `choice` picks.
+    fn news(&mut self, choice: u8) -> Option<Input> {
+        let worker = self.worker.as_mut()?;
+        let fails = choice % 4 == 0;
+        let dies = choice % 7 == 0;
+        if worker.killed || worker.stopped || dies {
+            self.worker = None;
+            return Some(Input::Gone("ended".into()));
+        }
+        if !worker.loaded {
+            worker.loaded = !fails;
+            worker.stopped = fails;
+            return Some(Input::Loaded(if fails { Err("no".into()) } else { Ok(()) }));
+        }
+        if worker.start_ordered && !worker.started {
+            worker.started = !fails;
+            worker.stopped = fails;
+            return Some(Input::StartDone(if fails { Err("no".into()) } else { Ok(()) }));
+        }
+        if worker.stop_ordered {
+            worker.stopped = true;
+            return Some(Input::StopDone);
+        }
+        if choice % 11 == 0 { Some(Input::Silent) } else { None }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Command(u8),
+    News(u8),
+    Pass(u16),
+    Stalled,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => any::<u8>().prop_map(Event::Command),
+        6 => any::<u8>().prop_map(Event::News),
+        2 => (0..20_000_u16).prop_map(Event::Pass),
+        1 => Just(Event::Stalled),
+    ]
+}
+
+fn command(kind: u8, ticket: Ticket) -> Input {
+    match kind % 7 {
+        0 | 1 => Input::Start(ticket),
+        2 => Input::Stop(ticket),
+        3 => Input::Repair(ticket),
+        4 => Input::Rollback(ticket, (kind > 100).then(|| program(3))),
+        5 => Input::Install(ticket, program(4), WhenRunning::Refuse),
+        _ => Input::Install(ticket, program(5), WhenRunning::Restart),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    /// Stop before unload, one program at a time, no kill without cause, one answer for each client, and an end
+    /// that always comes: whatever clients, worker and clock do.
+    #[test]
+    fn whatever_happens_the_promises_hold(
+        installed: bool,
+        run: bool,
+        events in proptest::collection::vec(event(), 0..60),
+    ) {
+        let mut m = Machine::new(installed.then(|| program(1)), Wish::Stop, policy());
+        let mut world = World::default();
+        world.feed(&mut m, Input::Boot { run });
+        for (number, event) in events.into_iter().enumerate() {
+            match event {
+                Event::Command(kind) => {
+                    let ticket = Ticket(u64::try_from(number).unwrap());
+                    world.open.push(ticket);
+                    world.feed(&mut m, command(kind, ticket));
+                }
+                Event::News(choice) => {
+                    if let Some(input) = world.news(choice) {
+                        world.feed(&mut m, input);
+                    }
+                }
+                Event::Stalled => world.feed(&mut m, Input::Stalled("stands".into())),
+                Event::Pass(ms) => {
+                    world.now += Duration::from_millis(ms.into());
+                    if m.deadline().is_some_and(|deadline| deadline <= world.now) {
+                        world.deadline_passed = true;
+                        world.feed(&mut m, Input::Deadline);
+                        world.deadline_passed = false;
+                    }
+                }
+            }
+        }
+        world.feed(&mut m, Input::Shutdown);
+        for _ in 0..20 {
+            if world.finished {
+                break;
+            }
+            if let Some(input) = world.news(1) {
+                world.feed(&mut m, input);
+            }
+        }
+        prop_assert!(world.finished, "the end never came: {m:?}");
+        prop_assert!(world.open.is_empty(), "never answered: {:?}", world.open);
+    }
+}
