@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! eRPC's frames on TCP: length and checks in front of each message, all little-endian.
+//!
+//! | | up to erpc 1.11 | from erpc 1.12 |
+//! | --- | --- | --- |
+//! | header | length, check of the body | check of the header, length, check of the body |
+//!
+//! each field 16 bits; so no message is longer than 65535 bytes.
+
+use plc_connector::intake::Measure;
+
+use crate::codec::Malformed;
+
+/// Most bytes of one message: what its length field can say.
+pub const MAX_MESSAGE_BYTES: usize = 0xffff;
+
+/// Which frame header a client uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Length and body check: erpc 1.11 and older.
+    FourBytes,
+    /// The same after a check of the two: erpc 1.12 and newer.
+    SixBytes,
+}
+
+/// CRC of 16 bits with polynomial 0x1021, beginning at 0xEF4A, most significant bit first.
+#[must_use]
+pub fn crc(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0xef4a, |crc, &byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
+            let reduce = if crc & 0x8000 == 0 { 0 } else { 0x1021 };
+            (crc << 1) ^ reduce
+        })
+    })
+}
+
+/// The check of a header with these two fields.
+#[must_use]
+pub fn header_crc(length: [u8; 2], body_crc: [u8; 2]) -> [u8; 2] {
+    crc(&length).wrapping_add(crc(&body_crc)).to_le_bytes()
+}
+
+/// How long the frame is that begins with `bytes`.
+///
+/// # Errors
+/// When the header does not agree with its own check.
+pub fn measure(framing: Framing, bytes: &[u8]) -> Result<Measure, Malformed> {
+    let (header, length) = match framing {
+        Framing::FourBytes => match bytes.first_chunk() {
+            None => return Ok(Measure::Need(4)),
+            Some(&[a, b, _, _]) => (4, u16::from_le_bytes([a, b])),
+        },
+        Framing::SixBytes => match bytes.first_chunk() {
+            None => return Ok(Measure::Need(6)),
+            Some(&[x, y, a, b, c, d]) if [x, y] == header_crc([a, b], [c, d]) => {
+                (6, u16::from_le_bytes([a, b]))
+            }
+            Some(_) => return Err(Malformed("wrong check of the frame header")),
+        },
+    };
+    Ok(Measure::Frame(header + usize::from(length)))
+}
+
+/// The message in a whole frame.
+///
+/// # Errors
+/// When it does not agree with its check.
+pub fn message(framing: Framing, frame: &[u8]) -> Result<&[u8], Malformed> {
+    let split = match framing {
+        Framing::FourBytes => frame.split_first_chunk().map(|(&[_, _, c, d], m)| ([c, d], m)),
+        Framing::SixBytes => frame.split_first_chunk().map(|(&[_, _, _, _, c, d], m)| ([c, d], m)),
+    };
+    match split {
+        Some((check, message)) if crc(message).to_le_bytes() == check => Ok(message),
+        _ => Err(Malformed("wrong check of the message")),
+    }
+}
+
+/// A frame around `message`; `None` if that is longer than [`MAX_MESSAGE_BYTES`].
+#[must_use]
+pub fn frame(framing: Framing, message: &[u8]) -> Option<Vec<u8>> {
+    let length = u16::try_from(message.len()).ok()?.to_le_bytes();
+    let body_crc = crc(message).to_le_bytes();
+    let mut frame = Vec::with_capacity(6 + message.len());
+    if framing == Framing::SixBytes {
+        frame.extend(header_crc(length, body_crc));
+    }
+    frame.extend(length);
+    frame.extend(body_crc);
+    frame.extend(message);
+    Some(frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_check_has_its_published_values() {
+        assert_eq!(crc(b"123456789"), 0x89ac);
+        assert_eq!(crc(b""), 0xef4a);
+    }
+
+    #[test]
+    fn a_frame_with_a_wrong_check_is_refused() {
+        for framing in [Framing::FourBytes, Framing::SixBytes] {
+            let good = frame(framing, b"message").unwrap();
+            let mut bad = good.clone();
+            *bad.last_mut().unwrap() ^= 1;
+            assert!(message(framing, &good).is_ok());
+            assert!(message(framing, &bad).is_err());
+        }
+        let mut bad = frame(Framing::SixBytes, b"message").unwrap();
+        bad[2] ^= 1;
+        assert!(measure(Framing::SixBytes, &bad).is_err());
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_has_no_frame() {
+        let longest = vec![0; MAX_MESSAGE_BYTES];
+        assert!(frame(Framing::FourBytes, &longest).is_some());
+        assert!(frame(Framing::SixBytes, &[longest, vec![0]].concat()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_survives_its_frame(body: Vec<u8>, six: bool) {
+            let framing = if six { Framing::SixBytes } else { Framing::FourBytes };
+            let frame = frame(framing, &body).unwrap();
+            prop_assert_eq!(measure(framing, &frame).unwrap(), Measure::Frame(frame.len()));
+            prop_assert_eq!(message(framing, &frame).unwrap(), body);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the log goes, and how much of it a remote peer can cause.
+
+use std::{
+    env, io,
+    os::fd::AsFd,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Sends the log to the journal if standard error goes there, else to standard error.
+///
+/// `RUST_LOG` chooses what is logged; without it, `info` and worse.
+pub fn init() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let journal = stderr_is_the_journal().then(tracing_journald::layer);
+    if let Some(Ok(journal)) = journal {
+        registry.with(journal).init();
+    } else {
+        let text = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+        registry.with(text.with_ansi(false)).init();
+    }
+}
+
+/// systemd.exec(5), `$JOURNAL_STREAM`: set for services and, by inheritance, for what a terminal started; only
+/// when device and inode agree does standard error really lead to the journal.
+fn stderr_is_the_journal() -> bool {
+    let Ok(stat) = rustix::fs::fstat(io::stderr().as_fd()) else {
+        return false;
+    };
+    env::var("JOURNAL_STREAM")
+        .is_ok_and(|value| value == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// Lets a few messages through in each period and counts the rest.
+#[derive(Debug)]
+pub struct RateLimit {
+    window: Mutex<Option<Window>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    began: Instant,
+    admitted: u32,
+    suppressed: u64,
+}
+
+impl RateLimit {
+    /// Messages that pass in one [`Self::PERIOD`].
+    pub const BURST: u32 = 10;
+
+    /// After this long the next [`Self::BURST`] messages pass.
+    pub const PERIOD: Duration = Duration::from_secs(30);
+
+    /// A limit that nothing has used yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { window: Mutex::new(None) }
+    }
+
+    /// Whether a message may be logged at `now`; then, how many were kept back since the last one.
+    #[must_use]
+    pub fn admit(&self, now: Instant) -> Option<u64> {
+        let mut guard = self.window.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let fresh = |suppressed| Window { began: now, admitted: 0, suppressed };
+        let mut window = match *guard {
+            Some(window) if now.saturating_duration_since(window.began) < Self::PERIOD => window,
+            Some(old) => fresh(old.suppressed),
+            None => fresh(0),
+        };
+        let verdict = if window.admitted < Self::BURST {
+            window.admitted += 1;
+            Some(std::mem::take(&mut window.suppressed))
+        } else {
+            window.suppressed += 1;
+            None
+        };
+        *guard = Some(window);
+        verdict
+    }
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Logs like `tracing`'s macro of that name, but each place in the code only so often: for what a remote peer can
+/// trigger. The field `suppressed` counts the messages kept back before this one.
+#[macro_export]
+macro_rules! limited {
+    ($level:ident, $($rest:tt)+) => {{
+        static LIMIT: $crate::logging::RateLimit = $crate::logging::RateLimit::new();
+        if let Some(suppressed) = LIMIT.admit(::std::time::Instant::now()) {
+            ::tracing::$level!(suppressed, $($rest)+);
+        }
+    }};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_cut_and_counted() {
+        let limit = RateLimit::new();
+        let start = Instant::now();
+        let passed = (0..1000).filter(|_| limit.admit(start).is_some()).count();
+        assert_eq!(passed, RateLimit::BURST as usize);
+        let later = start + RateLimit::PERIOD;
+        assert_eq!(limit.admit(later), Some(1000 - u64::from(RateLimit::BURST)));
+        assert_eq!(limit.admit(later), Some(0));
+    }
+}

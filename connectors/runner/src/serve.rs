@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Accepting connections, one task for each, until there is a reason to end.
+
+use std::{error::Error, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
+
+use rustix::net::sockopt;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tracing::{debug, info};
+
+use crate::{
+    admission::{NotAdmitted, Place, Places, RefusedUsers},
+    limited,
+    session::{Session, Supervisor},
+    stop::{StopReason, StopWatch},
+};
+
+/// A peer that vanished without a word is noticed after this long, when nothing is sent to it ...
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// ... and after this long, when something is (milliseconds, tcp(7) `TCP_USER_TIMEOUT`).
+const UNACKNOWLEDGED_MS: u32 = 60_000;
+
+/// Pause after a failed accept; the usual cause is a lack of descriptors, and it does not go away by itself.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How a conversation ended, for the log.
+pub type Ended = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// An accepted connection, for the connector's own code.
+#[derive(Debug)]
+pub struct Connection {
+    /// The peer's bytes.
+    pub stream: TcpStream,
+    /// The peer's address.
+    pub peer: SocketAddr,
+    supervisor: Arc<Supervisor>,
+}
+
+impl Connection {
+    /// A session for this peer, who is known by `identity` if it used a key.
+    #[must_use]
+    pub fn session(&self, identity: &str) -> Session {
+        Session::new(self.supervisor.clone(), self.peer.to_string(), identity.to_owned())
+    }
+}
+
+/// Why serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// Asked to.
+    Stopped(StopReason),
+    /// There was no connection for a while.
+    Idle,
+}
+
+/// What [`serve`] needs besides its sockets.
+#[derive(Debug)]
+pub struct Service {
+    /// Whom the sessions ask.
+    pub supervisor: Supervisor,
+    /// Local users who are not served.
+    pub refused: RefusedUsers,
+    /// End after this long without a connection.
+    pub idle_exit: Option<Duration>,
+}
+
+/// Serves each connection with `converse`, in a task of its own, until `stop` or until idle.
+///
+/// Connections still open then are closed. The failure of one connection is logged and touches no other.
+pub async fn serve<C, F>(
+    service: Service,
+    listeners: Vec<TcpListener>,
+    mut stop: StopWatch,
+    converse: C,
+) -> Finished
+where
+    C: Fn(Connection) -> F,
+    F: Future<Output = Ended> + Send + 'static,
+{
+    let supervisor = Arc::new(service.supervisor);
+    let refused = Arc::new(service.refused);
+    let places = Places::default();
+    let mut conversations = JoinSet::new();
+    loop {
+        let idle = idle(service.idle_exit, conversations.is_empty());
+        tokio::select! {
+            accepted = accept(&listeners) => match accepted {
+                Ok((stream, peer)) => match places.take(peer.ip()) {
+                    Ok(place) => {
+                        let local = prepare(&stream);
+                        let supervisor = supervisor.clone();
+                        let talk = converse(Connection { stream, peer, supervisor });
+                        conversations.spawn(conversation(refused.clone(), place, peer, local, talk));
+                    }
+                    Err(error) => limited!(warn, %peer, %error, "connection refused"),
+                },
+                Err(error) => {
+                    limited!(error, %error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(done) = conversations.join_next() => if let Err(error) = done {
+                limited!(error, %error, "a conversation broke off");
+            },
+            () = idle => return Finished::Idle,
+            reason = stop.wait() => {
+                info!(?reason, connections = conversations.len(), "stopping");
+                conversations.shutdown().await;
+                return Finished::Stopped(reason);
+            }
+        }
+    }
+}
+
+async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    std::future::poll_fn(|context| {
+        let ready = listeners.iter().find_map(|l| match l.poll_accept(context) {
+            Poll::Ready(accepted) => Some(accepted),
+            Poll::Pending => None,
+        });
+        ready.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Sets the options of a new connection; its own end's address.
+fn prepare(stream: &TcpStream) -> io::Result<SocketAddr> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?;
+    sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MS)?;
+    stream.local_addr()
+}
+
+async fn idle(after: Option<Duration>, nobody_here: bool) {
+    match after {
+        Some(after) if nobody_here => tokio::time::sleep(after).await,
+        _ => std::future::pending().await,
+    }
+}
+
+async fn conversation(
+    refused: Arc<RefusedUsers>,
+    place: Place,
+    peer: SocketAddr,
+    local: io::Result<SocketAddr>,
+    talk: impl Future<Output = Ended> + Send,
+) {
+    let admitted = match local {
+        Ok(local) => refused.check(peer, local).await,
+        Err(error) => Err(NotAdmitted::Lookup(error)),
+    };
+    if let Err(error) = admitted {
+        limited!(warn, %peer, error = %Chain(&error), "connection refused");
+        return;
+    }
+    debug!(%peer, "connected");
+    match talk.await {
+        Ok(()) => debug!(%peer, "disconnected"),
+        Err(error) => limited!(info, %peer, error = %Chain(&*error), "connection closed"),
+    }
+    drop(place);
+}
+
+/// Shows an error with its causes.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One IDE's connection to the supervisor: carries out its [`PlcCall`]s.
+//!
+//! The connection is made at the first call and made again when it was lost, so an IDE stays connected while the
+//! supervisor restarts; its unfinished blobs are lost then, and the next chunk is told that its blob is unknown.
+//! A call that was under way when the connection broke is never repeated: nobody knows whether it was carried out.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use plc_api::{
+    client::{CallError, Client},
+    limits,
+    log::LogLevel,
+    message::{ExtraFile, InstallRequest, Reply, Request, WhenRunning},
+    plc::{PlcStatus, Snapshot},
+    program::{FileName, ProgramMd5},
+    trace::{TraceRefusal, TraceVariable},
+};
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use crate::{
+    call::{CallRefused, PlcAnswer, PlcCall, Program},
+    limited,
+};
+
+/// The longest a call may take. Loading, starting and stopping a program have shorter deadlines of their own in the
+/// supervisor; this one is for a supervisor that hangs.
+const CALL_DEADLINE: Duration = Duration::from_secs(120);
+
+/// After a failed attempt to connect, calls are refused at once for this long.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// Takes what is inside the one reply that fits.
+macro_rules! fitting {
+    ($fits:pat => $inside:expr) => {
+        |reply| {
+            if let $fits = reply { Some($inside) } else { None }
+        }
+    };
+}
+
+/// Where the supervisor is, and which connector asks.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    /// The connector's socket.
+    pub socket: PathBuf,
+    /// The connector's name, such as `pyro`.
+    pub connector: String,
+}
+
+/// Carries out the calls of one IDE, one after the other.
+#[derive(Debug)]
+pub struct Session {
+    supervisor: Arc<Supervisor>,
+    peer: String,
+    identity: String,
+    client: Option<Client>,
+    no_attempt_before: Option<Instant>,
+}
+
+impl Session {
+    /// A session for the IDE at `peer`, known by `identity` if it used a key. Nothing is connected yet.
+    #[must_use]
+    pub fn new(supervisor: Arc<Supervisor>, peer: String, identity: String) -> Self {
+        Self { supervisor, peer, identity, client: None, no_attempt_before: None }
+    }
+
+    /// Whom this session speaks for: address and port.
+    #[must_use]
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Carries out one call.
+    ///
+    /// # Errors
+    /// Every [`CallRefused`]; the session goes on after each of them.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may still be carried out.
+    pub async fn execute(&mut self, call: PlcCall) -> Result<PlcAnswer, CallRefused> {
+        let (name, begun) = (call.name(), Instant::now());
+        let result = self.dispatch(call).await;
+        let elapsed_ms = begun.elapsed().as_millis();
+        match &result {
+            Ok(_) => debug!(call = name, peer = %self.peer, elapsed_ms, "call"),
+            // Expected in an ordinary conversation, so nothing to report.
+            Err(CallRefused::NoIdentity | CallRefused::TokenLost) => {
+                debug!(call = name, peer = %self.peer, elapsed_ms, "nothing to tell");
+            }
+            Err(error) => {
+                limited!(info, call = name, peer = %self.peer, %error, elapsed_ms, "call refused");
+            }
+        }
+        result
+    }
+
+    async fn dispatch(&mut self, call: PlcCall) -> Result<PlcAnswer, CallRefused> {
+        match call {
+            PlcCall::Identity => Err(CallRefused::NoIdentity),
+            PlcCall::Status => {
+                let snapshot = self.snapshot().await?;
+                Ok(PlcAnswer::Status { status: snapshot.status, counts: snapshot.log_counts })
+            }
+            PlcCall::MatchMd5(text) => {
+                let snapshot = self.snapshot().await?;
+                let installed = snapshot.program.as_ref();
+                Ok(PlcAnswer::Matches(
+                    installed.is_some_and(|program| program.md5.as_str() == text),
+                ))
+            }
+            PlcCall::LogMessage { level, id } => self.log_message(level, id).await,
+            PlcCall::ResetLog => self.order(Request::ResetLog).await,
+            PlcCall::PurgeBlobs => self.order(Request::PurgeBlobs).await,
+            PlcCall::SeedBlob(seed) => {
+                at_most("the seed", seed.len(), limits::SEED_BYTES)?;
+                self.blob(Request::SeedBlob { seed }).await
+            }
+            PlcCall::AppendChunk { blob, data } => {
+                at_most("the chunk", data.len(), limits::CHUNK_BYTES)?;
+                self.blob(Request::AppendChunk { blob, data }).await
+            }
+            PlcCall::Install(program) => self.install(program).await,
+            PlcCall::Start => self.order(Request::Start).await,
+            PlcCall::Stop => {
+                self.order(Request::Stop).await?;
+                let status = self.snapshot().await?.status;
+                Ok(PlcAnswer::Stopped(status == PlcStatus::Stopped))
+            }
+            PlcCall::Repair => self.order(Request::Repair).await,
+            PlcCall::SetTrace(list) => self.set_trace(list).await,
+            PlcCall::ReadTrace { token, max_bytes } => {
+                let request = Request::ReadTrace { token, max_bytes };
+                let batch = self.ask(request, fitting!(Reply::Trace(x) => x));
+                Ok(PlcAnswer::Trace(batch.await?))
+            }
+            PlcCall::RemoteExec => {
+                Err(CallRefused::NotOffered("this runtime does not execute Python scripts"))
+            }
+        }
+    }
+
+    async fn log_message(&mut self, level: u8, id: u32) -> Result<PlcAnswer, CallRefused> {
+        let Some(level) = LogLevel::from_number(level) else {
+            return Ok(PlcAnswer::LogMessage(None));
+        };
+        let request = Request::ReadLog { level, from: id, max: 1 };
+        let messages = self.ask(request, fitting!(Reply::Log(x) => x)).await?;
+        // Ids that are gone are passed over, so the first message may be a later one.
+        let first = messages.into_iter().next();
+        Ok(PlcAnswer::LogMessage(first.filter(|found| found.id == id)))
+    }
+
+    async fn install(&mut self, program: Program) -> Result<PlcAnswer, CallRefused> {
+        let bad = |error: &dyn std::fmt::Display| CallRefused::BadRequest(error.to_string());
+        let md5 = ProgramMd5::new(&program.md5).map_err(|error| bad(&error))?;
+        let count = program.extra_files.len();
+        if count > limits::EXTRA_FILES {
+            return Err(bad(&format_args!("{count} extra files are too many")));
+        }
+        let extra_files = program
+            .extra_files
+            .into_iter()
+            .map(|(name, blob)| {
+                let name = FileName::new(&name).map_err(|error| bad(&error))?;
+                Ok(ExtraFile { name, blob })
+            })
+            .collect::<Result<_, CallRefused>>()?;
+        let request = Request::Install(InstallRequest {
+            md5,
+            library: program.library,
+            extra_files,
+            when_running: WhenRunning::Refuse,
+        });
+        self.ask(request, fitting!(Reply::Installed { .. } => PlcAnswer::Done)).await
+    }
+
+    async fn set_trace(&mut self, list: Vec<TraceVariable>) -> Result<PlcAnswer, CallRefused> {
+        if list.len() > limits::TRACE_VARIABLES {
+            return Err(CallRefused::Trace(TraceRefusal::TooManyTraced));
+        }
+        let too_long = |variable: &TraceVariable| {
+            let force = variable.force.as_ref();
+            force.is_some_and(|bytes| bytes.len() > limits::FORCE_BYTES)
+        };
+        if list.iter().any(too_long) {
+            return Err(CallRefused::Trace(TraceRefusal::ForceSize));
+        }
+        let request = Request::SetTrace(list);
+        self.ask(request, fitting!(Reply::Token(x) => PlcAnswer::Token(x))).await
+    }
+
+    async fn order(&mut self, request: Request) -> Result<PlcAnswer, CallRefused> {
+        self.ask(request, fitting!(Reply::Done => PlcAnswer::Done)).await
+    }
+
+    async fn blob(&mut self, request: Request) -> Result<PlcAnswer, CallRefused> {
+        self.ask(request, fitting!(Reply::Blob(x) => PlcAnswer::Blob(x))).await
+    }
+
+    async fn snapshot(&mut self) -> Result<Arc<Snapshot>, CallRefused> {
+        Ok(self.client().await?.snapshot())
+    }
+
+    /// Asks, and takes out of the reply what `pick` is waiting for.
+    async fn ask<T>(
+        &mut self,
+        request: Request,
+        pick: impl FnOnce(Reply) -> Option<T>,
+    ) -> Result<T, CallRefused> {
+        let client = self.client().await?;
+        let error = match timeout(CALL_DEADLINE, client.call(request)).await {
+            Ok(Ok(reply)) => match pick(reply) {
+                Some(answer) => return Ok(answer),
+                // Nothing on that connection can be trusted any more.
+                None => "its answer does not fit the question".to_owned(),
+            },
+            Ok(Err(CallError::Api(error))) => return Err(error.into()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not answer".to_owned(),
+        };
+        self.client = None;
+        Err(CallRefused::Unreachable(error))
+    }
+
+    /// The live connection, made now if there is none.
+    async fn client(&mut self) -> Result<&Client, CallRefused> {
+        let client = match self.client.take().filter(is_alive) {
+            Some(client) => client,
+            None => self.connect().await?,
+        };
+        Ok(self.client.insert(client))
+    }
+
+    async fn connect(&mut self) -> Result<Client, CallRefused> {
+        if self.no_attempt_before.is_some_and(|t| Instant::now() < t) {
+            return Err(CallRefused::Unreachable("tried a moment ago".to_owned()));
+        }
+        let Supervisor { socket, connector } = &*self.supervisor;
+        let attempt = Client::connect(socket, connector, &self.peer, &self.identity);
+        let error = match timeout(limits::HELLO_DEADLINE, attempt).await {
+            Ok(Ok(client)) => {
+                debug!(peer = %self.peer, release = client.release(), "connected to the supervisor");
+                self.no_attempt_before = None;
+                return Ok(client);
+            }
+            Ok(Err(CallError::Lost(source))) => format!("{} ({source})", socket.display()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not answer the greeting".to_owned(),
+        };
+        self.no_attempt_before = Some(Instant::now() + RETRY_PAUSE);
+        Err(CallRefused::Unreachable(error))
+    }
+}
+
+fn is_alive(client: &Client) -> bool {
+    client.snapshots().has_changed().is_ok()
+}
+
+fn at_most(what: &str, length: usize, limit: usize) -> Result<(), CallRefused> {
+    if length <= limit {
+        return Ok(());
+    }
+    let text = format!("{what} of {length} bytes is over the limit of {limit}");
+    Err(CallRefused::BadRequest(text))
+}

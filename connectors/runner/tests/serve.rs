@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Accepting and ending, over real sockets.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking"
+)]
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use plc_connector::{
+    admission::{CONNECTIONS_PER_SOURCE, RefusedUsers},
+    listen,
+    serve::{Connection, Ended, Finished, Service, serve},
+    session::Supervisor,
+    stop::StopWatch,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
+
+fn listener() -> (SocketAddr, Vec<TcpListener>) {
+    let listeners = listen::listeners(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    (listeners[0].local_addr().unwrap(), listeners)
+}
+
+fn start(listeners: Vec<TcpListener>, idle_exit: Option<Duration>) -> JoinHandle<Finished> {
+    let service = Service {
+        supervisor: Supervisor { socket: PathBuf::from("/nowhere"), connector: "test".to_owned() },
+        refused: RefusedUsers::default(),
+        idle_exit,
+    };
+    let stop = StopWatch::new().unwrap();
+    tokio::spawn(serve(service, listeners, stop, echo))
+}
+
+/// Sends each byte back; fails at `f`, panics at `p`.
+async fn echo(connection: Connection) -> Ended {
+    let mut stream = connection.stream;
+    while let Ok(byte) = stream.read_u8().await {
+        match byte {
+            b'f' => return Err("failed on purpose".into()),
+            b'p' => panic!("on purpose"),
+            _ => stream.write_u8(byte).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn answers(stream: &mut TcpStream) -> bool {
+    stream.write_u8(b'x').await.is_ok() && matches!(stream.read_u8().await, Ok(b'x'))
+}
+
+#[tokio::test]
+async fn one_connection_s_failure_touches_no_other() {
+    let (address, listeners) = listener();
+    let _serving = start(listeners, None);
+    let mut good = TcpStream::connect(address).await.unwrap();
+    for byte in [b'f', b'p'] {
+        let mut bad = TcpStream::connect(address).await.unwrap();
+        bad.write_u8(byte).await.unwrap();
+        assert!(bad.read_u8().await.is_err());
+        assert!(answers(&mut good).await);
+    }
+}
+
+#[tokio::test]
+async fn a_source_with_all_its_places_is_refused_until_one_is_free() {
+    let (address, listeners) = listener();
+    let _serving = start(listeners, None);
+    let mut streams = Vec::new();
+    for _ in 0..CONNECTIONS_PER_SOURCE {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert!(answers(&mut stream).await);
+        streams.push(stream);
+    }
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    assert!(!answers(&mut refused).await);
+    // Whichever way it ends, its place is free when its stream is closed.
+    let mut leaving = streams.pop().unwrap();
+    leaving.write_u8(b'p').await.unwrap();
+    assert!(leaving.read_u8().await.is_err());
+    let trying = async { while !answers(&mut TcpStream::connect(address).await.unwrap()).await {} };
+    timeout(Duration::from_secs(60), trying).await.unwrap();
+}
+
+#[tokio::test]
+async fn serving_ends_when_nobody_has_been_there_for_a_while() {
+    let idle = Duration::from_millis(200);
+    let (address, listeners) = listener();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut serving = start(listeners, Some(idle));
+    assert!(answers(&mut stream).await);
+    // While the connection is there, the time does not run.
+    assert!(timeout(idle * 3, &mut serving).await.is_err());
+    drop(stream);
+    assert_eq!(serving.await.unwrap(), Finished::Idle);
+}

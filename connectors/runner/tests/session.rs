@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A session against a supervisor that answers as each test says.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking"
+)]
+
+mod stub;
+
+use std::{sync::Arc, time::Duration};
+
+use plc_connector::{
+    api::{
+        limits,
+        log::{LogLevel, LogMessage},
+        message::{ApiError, Reply, Request},
+        plc::PlcStatus,
+        program::{BlobId, ProgramInfo, ProgramMd5},
+        trace::{TraceRefusal, TraceVariable},
+    },
+    call::{CallRefused, PlcAnswer, PlcCall, Program},
+    session::{Session, Supervisor},
+};
+use stub::Stub;
+use tokio::time::timeout;
+
+const MD5: &str = "0123456789abcdef0123456789abcdef";
+
+fn session(stub: &Stub) -> Session {
+    let supervisor = Supervisor { socket: stub.socket(), connector: "test".to_owned() };
+    let peer = "192.0.2.1:4000".to_owned();
+    Session::new(Arc::new(supervisor), peer, "somebody".to_owned())
+}
+
+fn obedient() -> Stub {
+    Stub::new(|request, snapshot| {
+        snapshot.status = match request {
+            Request::Start => PlcStatus::Started,
+            Request::Stop => PlcStatus::Stopped,
+            _ => snapshot.status,
+        };
+        snapshot.log_counts = [1, 2, 3, 4];
+        snapshot.program = Some(ProgramInfo {
+            id: "1-x".to_owned(),
+            md5: ProgramMd5::new(MD5).unwrap(),
+            since_us: 0,
+        });
+        Ok(Reply::Done)
+    })
+}
+
+#[tokio::test]
+async fn status_and_md5_are_answered_without_asking_and_never_older_than_the_last_reply() {
+    let stub = obedient();
+    let mut session = session(&stub);
+    let matches = |yes| Ok(PlcAnswer::Matches(yes));
+    let status = |status, counts| Ok(PlcAnswer::Status { status, counts });
+    let md5 = || PlcCall::MatchMd5(MD5.to_owned());
+    assert_eq!(session.execute(PlcCall::Status).await, status(PlcStatus::Empty, [0; 4]));
+    assert_eq!(session.execute(md5()).await, matches(false));
+    assert_eq!(session.execute(PlcCall::Start).await, Ok(PlcAnswer::Done));
+    assert_eq!(session.execute(PlcCall::Status).await, status(PlcStatus::Started, [1, 2, 3, 4]));
+    assert_eq!(session.execute(md5()).await, matches(true));
+    assert_eq!(session.execute(PlcCall::Stop).await, Ok(PlcAnswer::Stopped(true)));
+    assert_eq!(stub.requests(), [Request::Start, Request::Stop]);
+}
+
+#[tokio::test]
+async fn the_supervisor_learns_for_whom_a_session_speaks() {
+    let stub = obedient();
+    let mut session = session(&stub);
+    assert!(stub.hellos().is_empty(), "connected before the first call");
+    session.execute(PlcCall::Status).await.unwrap();
+    session.execute(PlcCall::Status).await.unwrap();
+    let [hello] = stub.hellos().try_into().unwrap();
+    assert_eq!((hello.client, hello.peer), ("test".into(), "192.0.2.1:4000".into()));
+    assert_eq!(hello.identity, "somebody");
+}
+
+#[tokio::test]
+async fn a_stop_that_leaves_the_plc_broken_is_answered_no() {
+    let stub = Stub::new(|_, snapshot| {
+        snapshot.status = PlcStatus::Broken;
+        Ok(Reply::Done)
+    });
+    let answer = session(&stub).execute(PlcCall::Stop).await;
+    assert_eq!(answer, Ok(PlcAnswer::Stopped(false)));
+}
+
+#[tokio::test]
+async fn only_the_very_message_that_was_asked_for_is_an_answer() {
+    let message =
+        |id| LogMessage { level: LogLevel::Info, id, tick: 0, time_us: 0, text: String::new() };
+    // Messages 0 to 6 are gone.
+    let stub = Stub::new(move |request, _| {
+        let &Request::ReadLog { from, .. } = request else {
+            panic!("{request:?}");
+        };
+        Ok(Reply::Log((from..10).filter(|id| *id > 6).map(message).take(1).collect()))
+    });
+    let mut session = session(&stub);
+    for (level, id, found) in [(2, 7, Some(7)), (2, 6, None), (2, 10, None), (4, 7, None)] {
+        let answer = session.execute(PlcCall::LogMessage { level, id }).await;
+        assert_eq!(answer, Ok(PlcAnswer::LogMessage(found.map(message))), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_by_itself_is_refused_before_the_supervisor_is_asked() {
+    let stub = obedient();
+    let mut session = session(&stub);
+    let program = |md5: &str, names: &[&str]| {
+        let file = |name: &&str| ((*name).to_owned(), BlobId::EMPTY);
+        PlcCall::Install(Program {
+            md5: md5.to_owned(),
+            library: BlobId::EMPTY,
+            extra_files: names.iter().map(file).collect(),
+        })
+    };
+    let chunk =
+        PlcCall::AppendChunk { blob: BlobId::EMPTY, data: vec![0; limits::CHUNK_BYTES + 1] };
+    for call in [
+        program("../etc", &[]),
+        program(MD5, &["../x"]),
+        program(MD5, &["a", "retain_buffer_file"]),
+        program(MD5, &["a"; limits::EXTRA_FILES + 1]),
+        PlcCall::SeedBlob(vec![0; limits::SEED_BYTES + 1]),
+        chunk,
+    ] {
+        let refused = session.execute(call).await;
+        assert!(matches!(refused, Err(CallRefused::BadRequest(_))), "{refused:?}");
+    }
+    let variable = |length| TraceVariable { index: 1, force: Some(vec![0; length].into()) };
+    let cases = [
+        (vec![variable(1); limits::TRACE_VARIABLES + 1], TraceRefusal::TooManyTraced),
+        (vec![variable(limits::FORCE_BYTES + 1)], TraceRefusal::ForceSize),
+    ];
+    for (list, refusal) in cases {
+        let refused = session.execute(PlcCall::SetTrace(list)).await;
+        assert_eq!(refused, Err(CallRefused::Trace(refusal)));
+    }
+    assert_eq!(stub.requests(), []);
+}
+
+#[tokio::test]
+async fn the_supervisor_s_reasons_come_through() {
+    let stub = Stub::new(|request, _| {
+        Err(match request {
+            Request::Start => ApiError::Refused("no program".into()),
+            Request::Repair => ApiError::Failed("disk full".into()),
+            _ => ApiError::UnknownBlob(BlobId::EMPTY),
+        })
+    });
+    let mut session = session(&stub);
+    let refused = session.execute(PlcCall::Start).await;
+    assert_eq!(refused, Err(CallRefused::Refused("no program".into())));
+    let failed = session.execute(PlcCall::Repair).await;
+    assert_eq!(failed, Err(CallRefused::Failed("disk full".into())));
+    let unknown = session.execute(PlcCall::PurgeBlobs).await;
+    assert_eq!(unknown, Err(CallRefused::UnknownBlob));
+}
+
+#[tokio::test]
+async fn a_reply_of_the_wrong_kind_ends_that_connection_and_not_the_session() {
+    let stub = Stub::new(|_, _| Ok(Reply::Token(1)));
+    let mut session = session(&stub);
+    let refused = session.execute(PlcCall::Start).await;
+    assert!(matches!(refused, Err(CallRefused::Unreachable(_))), "{refused:?}");
+    assert!(session.execute(PlcCall::Status).await.is_ok());
+    assert_eq!(stub.hellos().len(), 2);
+}
+
+#[tokio::test]
+async fn a_session_outlives_the_supervisor_and_works_again_when_it_is_back() {
+    let mut stub = obedient();
+    let mut session = session(&stub);
+    session.execute(PlcCall::Status).await.unwrap();
+    stub.die().await;
+    until(&mut session, |answer| matches!(answer, Err(CallRefused::Unreachable(_)))).await;
+    stub.serve();
+    until(&mut session, Result::is_ok).await;
+    assert_eq!(session.execute(PlcCall::Start).await, Ok(PlcAnswer::Done));
+}
+
+/// Asks for the status until the answer is as wanted.
+async fn until(session: &mut Session, wanted: impl Fn(&Result<PlcAnswer, CallRefused>) -> bool) {
+    let asking = async {
+        while !wanted(&session.execute(PlcCall::Status).await) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), asking).await.unwrap();
+}
