@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What may be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use plc_api::{
+    log::LogLevel,
+    paths::{DEFAULT_INSTANCE, Paths},
+};
+
+/// Names the API socket when `--socket` is not given.
+const SOCKET_VARIABLE: &str = "PLC_RUNTIME_SOCKET";
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  1  failed: it was tried and could not be done
+  2  usage: the command line is wrong
+  3  refused: not possible in the PLC's present state; the message names the next step
+  4  unreachable: the runtime does not run, or this user may not reach it
+
+Environment:
+  PLC_RUNTIME_SOCKET  the API socket, unless --socket names one
+  NO_COLOR            no colours, whatever the terminal can do
+
+With --json every answer is one JSON object, or one per line where values follow
+each other; each carries \"format\": 1. The answer goes to stdout, messages go to
+stderr.";
+
+/// Operate a PLC: see how it is, start, stop, install programs, read its log, watch its variables.
+#[derive(Debug, Parser)]
+#[command(name = "plcctl", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The runtime's API socket [default: $PLC_RUNTIME_SOCKET or /run/plc-runtime/api.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+impl Cli {
+    /// The socket to use: option, environment, default.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket
+            .clone()
+            .or_else(|| {
+                std::env::var_os(SOCKET_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+            })
+            .unwrap_or_else(|| Paths::of_instance(DEFAULT_INSTANCE).api_socket())
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Show the state of the PLC, and why it is as it is
+    Status(StatusArgs),
+    /// Run the installed program
+    Start,
+    /// Stop the program
+    Stop,
+    /// Install a program that the IDE has built
+    Install(InstallArgs),
+    /// Go back to the program before the installed one
+    Rollback,
+    /// Stop the PLC and forget its program, so that a new one can be installed
+    Repair(RepairArgs),
+    /// Read the PLC log
+    Log(LogArgs),
+    /// Watch, plot and force variables of the running program
+    Trace(TraceArgs),
+    /// Show figures: cycles, their period and cost, trace, connections
+    Stats,
+}
+
+/// `plcctl status`
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Go on and tell every change, until interrupted
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// `plcctl install`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The extra files lie beside the program when it runs. Of a directory its files are
+taken, not the directories in it. A running PLC is not touched unless --restart
+is given.
+
+Example:
+  plcctl install build/project.so --extra project_files --restart")]
+pub(crate) struct InstallArgs {
+    /// The shared object that the IDE's build has made
+    #[arg(value_name = "PROGRAM.so")]
+    pub(crate) program: PathBuf,
+
+    /// A file that the program needs, or a directory of such files; may be repeated
+    #[arg(long, value_name = "FILE_OR_DIR", num_args = 1..)]
+    pub(crate) extra: Vec<PathBuf>,
+
+    /// The IDE's name for this build, 32 hexadecimal digits [default: MD5 of PROGRAM.so]
+    #[arg(long, value_name = "HEX")]
+    pub(crate) md5: Option<String>,
+
+    /// If a program runs: stop it, install, start the new one
+    #[arg(long)]
+    pub(crate) restart: bool,
+}
+
+/// `plcctl repair`
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// Do not ask; needed where nobody can be asked
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// `plcctl log`
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Only messages of this level; may be repeated
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) level: Vec<Level>,
+
+    /// Go on and show new messages, until interrupted
+    #[arg(long)]
+    pub(crate) follow: bool,
+
+    /// Only the newest N messages [default: all that are kept, 10 with --follow]
+    #[arg(long, value_name = "N")]
+    pub(crate) lines: Option<usize>,
+
+    /// Empty the log
+    #[arg(long, conflicts_with_all = ["level", "follow", "lines"])]
+    pub(crate) reset: bool,
+}
+
+/// A level's name on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Level {
+    Critical,
+    Warning,
+    Info,
+    Debug,
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Critical => Self::Critical,
+            Level::Warning => Self::Warning,
+            Level::Info => Self::Info,
+            Level::Debug => Self::Debug,
+        }
+    }
+}
+
+/// `plcctl trace`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A variable is INDEX:TYPE, its number in the program's debug table and its IEC
+type, as in 12:INT. With --variables it may be a name, or the end of one if that
+is unique: INSTANCE0.COUNTER. FILE is the VARIABLES.csv of the IDE's build
+directory, or lines of the form index;name;type.
+
+Types: BOOL SINT INT DINT LINT USINT UINT UDINT ULINT BYTE WORD DWORD LWORD REAL
+LREAL TIME DATE TOD DT STRING. Values are written as in IEC 61131-3: TRUE, -7,
+16#FF, 1.5, T#1h30m, D#2025-01-31, TOD#12:30:00, DT#2025-01-31-12:30:00, 'text'.
+
+There is one debugger at a time: this takes debugging from an IDE, and an IDE may
+take it back. Forced variables are released when the command ends.
+
+Examples:
+  plcctl trace 3:INT 4:BOOL --count 100
+  plcctl trace --variables build/VARIABLES.csv COUNTER --force ENABLE=TRUE --plot")]
+pub(crate) struct TraceArgs {
+    /// What to watch
+    #[arg(value_name = "VARIABLE")]
+    pub(crate) variables: Vec<String>,
+
+    /// Hold a variable at a value; may be repeated
+    #[arg(long, value_name = "VARIABLE=VALUE")]
+    pub(crate) force: Vec<String>,
+
+    /// A table of the program's variables
+    #[arg(long = "variables", value_name = "FILE")]
+    pub(crate) table: Option<PathBuf>,
+
+    /// End after N samples, one per cycle
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+
+    /// End after this time
+    #[arg(long = "for", value_name = "SECONDS", conflicts_with = "count", value_parser = seconds)]
+    pub(crate) duration: Option<f64>,
+
+    /// Draw the values over time
+    #[arg(long)]
+    pub(crate) plot: bool,
+
+    /// How much time a plot on a terminal shows
+    #[arg(long, value_name = "SECONDS", default_value = "10", requires = "plot", value_parser = seconds)]
+    pub(crate) window: f64,
+}
+
+/// A time a person may mean: above nothing, at most a year.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 31_536_000.0 => Ok(seconds),
+        Ok(_) | Err(_) => Err("must be a number of seconds above 0, at most a year".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_option_may_stand_before_or_after_the_verb() {
+        for line in [
+            ["plcctl", "--socket", "/x", "--json", "status"],
+            ["plcctl", "status", "--json", "--socket", "/x"],
+        ] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.socket(), PathBuf::from("/x"));
+            assert!(cli.json);
+        }
+    }
+
+    #[test]
+    fn a_time_is_a_positive_number_of_seconds() {
+        for bad in ["0", "-1", "nan", "inf", "1e9", "soon"] {
+            assert!(seconds(bad).is_err(), "{bad} was accepted");
+        }
+        assert_eq!(seconds("0.5"), Ok(0.5));
+    }
+}

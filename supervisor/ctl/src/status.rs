@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `plcctl status`: how the PLC is, and the object that every verb of control answers with in JSON.
+
+use plc_api::plc::{Snapshot, Wish};
+use serde::Serialize;
+
+use crate::{
+    answer::Answer,
+    cli::StatusArgs,
+    failure::Failure,
+    render::{self, Counts},
+    session::Session,
+    terminal,
+};
+
+/// The state of the PLC in JSON.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct State {
+    /// `Empty`, `Stopped`, `Started` or `Broken`.
+    status: &'static str,
+    /// `empty`, `loading`, `stopped`, `starting`, `started`, `stopping`, `broken`.
+    phase: String,
+    /// Why, and the next step; null when there is nothing to say.
+    reason: Option<String>,
+    /// Null when none is installed.
+    program: Option<Program>,
+    /// When it was started; null unless it runs.
+    started_at_us: Option<u64>,
+    worker_pid: Option<u32>,
+    /// Programs that ended by themselves since the runtime started.
+    crashes: u32,
+    /// `run` or `stop`: what somebody asked for last, and what a boot does.
+    wish: &'static str,
+    /// Messages per level since the log was emptied.
+    log_counts: Counts,
+    /// Of the runtime.
+    release: String,
+}
+
+/// The installed program in JSON.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Program {
+    /// The runtime's name for it; identifies the content.
+    id: String,
+    /// The IDE's name for the build.
+    md5: String,
+    /// When it was installed.
+    since_us: u64,
+}
+
+impl From<&Snapshot> for State {
+    fn from(snapshot: &Snapshot) -> Self {
+        Self {
+            status: snapshot.status.as_str(),
+            phase: snapshot.phase.clone(),
+            reason: snapshot.reason.clone(),
+            program: snapshot.program.as_ref().map(|program| Program {
+                id: program.id.clone(),
+                md5: program.md5.to_string(),
+                since_us: program.since_us,
+            }),
+            started_at_us: snapshot.started_at_us,
+            worker_pid: snapshot.worker_pid,
+            crashes: snapshot.crashes,
+            wish: match snapshot.wish {
+                Wish::Run => "run",
+                Wish::Stop => "stop",
+            },
+            log_counts: snapshot.log_counts.into(),
+            release: snapshot.release.clone(),
+        }
+    }
+}
+
+pub(crate) async fn run(
+    session: &Session,
+    answer: &mut Answer,
+    args: &StatusArgs,
+) -> Result<(), Failure> {
+    let mut snapshots = session.snapshots();
+    let mut before = snapshots.borrow_and_update().clone();
+    answer.give(&State::from(before.as_ref()), |_| describe(&before, render::now_us()))?;
+    if !args.watch {
+        return Ok(());
+    }
+    loop {
+        let now = session.changed(&mut snapshots).await?;
+        if answer.is_json() {
+            answer.line(&State::from(now.as_ref()))?;
+        } else if let Some(line) = change(&before, &now) {
+            answer.text(&format!("{}  {line}\n", render::utc(render::now_us())))?;
+        }
+        before = now;
+    }
+}
+
+/// Everything a person may want to know at a glance.
+fn describe(snapshot: &Snapshot, now_us: u64) -> String {
+    let mut rows = Vec::new();
+    let since = snapshot.started_at_us.map_or_else(String::new, |start| {
+        let elapsed = render::elapsed(now_us.saturating_sub(start));
+        format!(" for {elapsed}, since {}", render::utc(start))
+    });
+    rows.push(("PLC", format!("{}{since}", render::state(snapshot))));
+    if let Some(reason) = &snapshot.reason {
+        rows.push(("reason", reason.clone()));
+    }
+    if let Some(program) = &snapshot.program {
+        let installed = render::utc(program.since_us);
+        rows.push(("program", format!("{}, installed {installed}", program.id)));
+        rows.push(("md5", program.md5.to_string()));
+    } else {
+        rows.push(("program", "none; install one with: plcctl install".into()));
+    }
+    if let Some(pid) = snapshot.worker_pid {
+        rows.push(("worker", format!("process {pid}")));
+    }
+    rows.push((
+        "at boot",
+        match snapshot.wish {
+            Wish::Run => "runs (last asked to start)".into(),
+            Wish::Stop => "stays stopped (last asked to stop)".into(),
+        },
+    ));
+    rows.push(("crashes", snapshot.crashes.to_string()));
+    rows.push(("log", Counts::from(snapshot.log_counts).to_string()));
+    rows.push(("runtime", snapshot.release.clone()));
+    render::facts(&rows)
+}
+
+/// One line about what a person would call a change; new log messages are not one.
+fn change(before: &Snapshot, now: &Snapshot) -> Option<String> {
+    let state_changed = (before.status, &before.phase, &before.reason)
+        != (now.status, &now.phase, &now.reason)
+        || before.crashes != now.crashes;
+    let program_changed = before.program != now.program;
+    if !state_changed && !program_changed {
+        return None;
+    }
+    let mut line = render::state(now);
+    if let Some(program) = now.program.as_ref().filter(|_| program_changed) {
+        line.push_str(&format!(", program {}", program.id));
+    }
+    if let Some(reason) = &now.reason {
+        line.push_str(&format!(": {}", terminal::printable(reason, 4)));
+    }
+    Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use plc_api::{
+        plc::PlcStatus,
+        program::{ProgramInfo, ProgramMd5},
+    };
+
+    use super::*;
+
+    fn running() -> Snapshot {
+        Snapshot {
+            status: PlcStatus::Started,
+            phase: "started".into(),
+            program: Some(ProgramInfo {
+                id: "3-0badcafe".into(),
+                md5: ProgramMd5::new("0123456789abcdef0123456789abcdef").unwrap(),
+                since_us: 1_709_210_000_000_000,
+            }),
+            started_at_us: Some(1_709_210_096_000_000),
+            worker_pid: Some(4242),
+            wish: Wish::Run,
+            log_counts: [0, 1, 2, 3],
+            release: "0.1.0".into(),
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn a_running_plc_is_described() {
+        assert_eq!(
+            describe(&running(), 1_709_210_221_000_000),
+            "\
+PLC      Started for 2 min 5 s, since 2024-02-29 12:34:56 UTC
+program  3-0badcafe, installed 2024-02-29 12:33:20 UTC
+md5      0123456789abcdef0123456789abcdef
+worker   process 4242
+at boot  runs (last asked to start)
+crashes  0
+log      0 critical, 1 warning, 2 info, 3 debug
+runtime  0.1.0
+"
+        );
+    }
+
+    #[test]
+    fn a_reason_is_shown_without_its_control_characters() {
+        let broken = Snapshot {
+            status: PlcStatus::Broken,
+            phase: "broken".into(),
+            reason: Some("killed by SIGSEGV\x1b[31m".into()),
+            ..Snapshot::default()
+        };
+        let text = describe(&broken, 0);
+        assert!(text.contains("reason   killed by SIGSEGV\\u{1b}"), "{text}");
+    }
+
+    #[test]
+    fn a_new_log_message_is_no_change_of_the_state() {
+        let before = running();
+        let mut now = before.clone();
+        now.log_counts = [0, 1, 2, 4];
+        assert_eq!(change(&before, &now), None);
+        now.status = PlcStatus::Stopped;
+        now.phase = "stopped".into();
+        assert_eq!(change(&before, &now).as_deref(), Some("Stopped"));
+    }
+}
