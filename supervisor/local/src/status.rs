@@ -54,7 +54,9 @@ async fn live(client: &Client, port: u16, screen: &Screen) {
                 screen.say(&change(&snapshot));
             }
         }
-        let columns = tcgetwinsize(std::io::stderr()).map_or(80, |size| usize::from(size.ws_col));
+        // A terminal that does not know its size says 0.
+        let columns = tcgetwinsize(std::io::stderr()).map_or(0, |size| usize::from(size.ws_col));
+        let columns = if columns == 0 { 80 } else { columns };
         let mut line = line(&snapshot, &stats, port);
         if let Some((end, _)) = line.char_indices().nth(columns.saturating_sub(1)) {
             line.truncate(end);
