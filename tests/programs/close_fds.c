@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Closes every descriptor of the process, 200 ticks after it said so, then runs on. What is logged within the last
+ * reading of the log before is lost: there is no way left to tell it.
+ */
+#include "fault.h"
+
+static void cycle(uint32_t tick)
+{
+    it_is_time(tick);
+    if (tick == FAULT_TICK + 200)
+        for (int fd = 0; fd < 1024; fd++)
+            close(fd);
+}
+
+static const struct program program = { .cycle = cycle };

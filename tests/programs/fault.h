@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * The common part of the hostile programs: they say "before the fault" in their log, then misbehave.
+ */
+#ifndef PLC_FAULT_H
+#define PLC_FAULT_H
+
+#include "../../supervisor/local/sample/scaffold.h"
+
+#define FAULT_TICK 50
+
+static int *volatile nowhere = (int *)16;
+
+static __attribute__((unused)) void segfault(void)
+{
+    say(LOG_WARNING, "before the fault");
+    *nowhere = 1;
+}
+
+/* True once, about 50 cycles after the start. */
+static __attribute__((unused)) int it_is_time(uint32_t tick)
+{
+    static int done;
+    if (done || tick < FAULT_TICK)
+        return 0;
+    done = 1;
+    say(LOG_WARNING, "before the fault");
+    return 1;
+}
+
+#endif

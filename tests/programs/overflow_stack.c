@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Recurses without an end on its cycle thread, 200 ticks after it said so: on a full stack nothing can be saved, so
+ * what was logged within the last reading of the log is lost.
+ */
+#include "fault.h"
+
+static int dig(volatile char *above, int depth)
+{
+    volatile char here[4096];
+    here[0] = (char)(above[0] + 1);
+    return depth < 0 ? 0 : dig(here, depth + 1) + here[0];
+}
+
+static void cycle(uint32_t tick)
+{
+    volatile char ground[1] = { 0 };
+    it_is_time(tick);
+    if (tick == FAULT_TICK + 200)
+        dig(ground, 0);
+}
+
+static const struct program program = { .cycle = cycle };

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An IDE as the runtime sees it: the real client libraries, driven through the shims in `tests/clients`.
+
+use std::{
+    fmt::Write as _,
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+/// Which client library, in the manner of which IDEs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// Pyro5 with serpent: 2022-10 to 2023-05.
+    Pyro5Serpent,
+    /// Pyro5 with msgpack: 2023-05 to 2024-01.
+    Pyro5,
+    /// erpc 1.11, 4-byte frame header: 2024-01 to 2024-05.
+    Erpc11,
+    /// erpc 1.12, 6-byte frame header: from 2024-05 on.
+    Erpc12,
+}
+
+impl Generation {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pyro5Serpent, Self::Pyro5, Self::Erpc11, Self::Erpc12];
+
+    /// Whether its library is erpc.
+    #[must_use]
+    pub fn is_erpc(self) -> bool {
+        matches!(self, Self::Erpc11 | Self::Erpc12)
+    }
+
+    /// Bytes of one chunk in its transfers.
+    #[must_use]
+    pub fn chunk_bytes(self) -> usize {
+        if self.is_erpc() { 4095 } else { 1 << 20 }
+    }
+}
+
+/// What the client library raised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raised {
+    /// Module and class.
+    pub class: String,
+    /// Its text.
+    pub message: String,
+}
+
+/// A forced value in the words of both worlds: as a Python value and as raw bytes.
+pub type Forced = (Value, Vec<u8>);
+
+/// One connected IDE.
+#[derive(Debug)]
+pub struct Ide {
+    /// Of this generation.
+    pub generation: Generation,
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Drop for Ide {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Ide {
+    /// An IDE of this generation, pointed at a port of this machine. It connects with its first call.
+    ///
+    /// # Panics
+    /// The client libraries are not installed; says how to.
+    #[must_use]
+    pub fn new(generation: Generation, port: u16) -> Self {
+        let (environment, shim, options): (_, _, &[&str]) = match generation {
+            Generation::Pyro5Serpent => ("pyro5", "pyro5_client.py", &["--serializer", "serpent"]),
+            Generation::Pyro5 => ("pyro5", "pyro5_client.py", &[]),
+            Generation::Erpc11 => ("erpc11", "erpc_client.py", &[]),
+            Generation::Erpc12 => ("erpc12", "erpc_client.py", &[]),
+        };
+        let python = crate::root().join("target/clients").join(environment).join("bin/python");
+        assert!(python.exists(), "{} is missing; run `scripts/need test`", python.display());
+        let mut process = Command::new(python)
+            .arg(crate::root().join("tests/clients").join(shim))
+            .arg(format!("127.0.0.1:{port}"))
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the shim can be run");
+        let requests = process.stdin.take().expect("piped");
+        let answers = BufReader::new(process.stdout.take().expect("piped"));
+        Self { generation, process, requests, answers }
+    }
+
+    /// Calls a method.
+    ///
+    /// # Errors
+    /// What the client library raised.
+    ///
+    /// # Panics
+    /// The shim died.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write json!([...])")]
+    pub fn call(&mut self, method: &str, arguments: Value) -> Result<Value, Raised> {
+        let answer = self.send(&json!({ "call": method, "args": arguments }))?;
+        if self.generation.is_erpc() { outputs(method, &answer) } else { Ok(answer) }
+    }
+
+    /// Sends a request of the shim's dialogue.
+    ///
+    /// # Errors
+    /// What the client library raised.
+    ///
+    /// # Panics
+    /// The shim died.
+    pub fn send(&mut self, request: &Value) -> Result<Value, Raised> {
+        writeln!(self.requests, "{request}").expect("the shim listens");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("the shim answers");
+        let mut answer: Value = serde_json::from_str(&line).expect("the shim answers in JSON");
+        if let Some(error) = answer.get("error") {
+            let text =
+                |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            return Err(Raised { class: text("class"), message: text("message") });
+        }
+        Ok(answer["result"].take())
+    }
+
+    /// Calls a method that must not fail.
+    ///
+    /// # Panics
+    /// It does.
+    pub fn must(&mut self, method: &str, arguments: Value) -> Value {
+        let generation = self.generation;
+        self.call(method, arguments)
+            .unwrap_or_else(|raised| panic!("{generation:?} {method}: {raised:?}"))
+    }
+
+    /// The PLC's state in the IDE's words.
+    ///
+    /// # Panics
+    /// The call fails.
+    pub fn status(&mut self) -> String {
+        self.status_and_counts().0
+    }
+
+    /// The PLC's state and the counts of log messages.
+    ///
+    /// # Panics
+    /// The call fails.
+    pub fn status_and_counts(&mut self) -> (String, Vec<u64>) {
+        let answer = self.must("GetPLCstatus", json!([]));
+        let status = match &answer[0] {
+            Value::Number(number) => {
+                let words = ["Empty", "Stopped", "Started", "Broken", "Disconnected"];
+                let index = usize::try_from(number.as_u64().expect("a number")).expect("small");
+                words[index].to_owned()
+            }
+            text => text.as_str().expect("a word").to_owned(),
+        };
+        let counts =
+            answer[1].as_array().expect("counts").iter().map(|n| n.as_u64().expect("a count"));
+        (status, counts.collect())
+    }
+
+    /// Transfers a program as the IDE does: purge, the extra files, the library, `NewPLC`. Each id is compared.
+    ///
+    /// # Errors
+    /// What `NewPLC` raised.
+    ///
+    /// # Panics
+    /// A chunk is not taken.
+    pub fn transfer(
+        &mut self,
+        md5: &str,
+        library: &[u8],
+        extra: &[(&str, &[u8])],
+    ) -> Result<bool, Raised> {
+        self.must("PurgeBlobs", json!([]));
+        let extra: Vec<Value> =
+            extra.iter().map(|(name, data)| json!([name, self.upload(name, data)])).collect();
+        let library = self.upload(md5, library);
+        let answer = self.call("NewPLC", json!([md5, library, extra]))?;
+        Ok(answer.as_bool().unwrap_or_else(|| answer == json!(1)))
+    }
+
+    /// Transfers one blob in the chunks of this generation.
+    ///
+    /// # Panics
+    /// A chunk is not taken.
+    pub fn upload(&mut self, seed: &str, data: &[u8]) -> Value {
+        // IDEs of the serpent time give the seed as a text.
+        let seed = if self.generation == Generation::Pyro5Serpent {
+            json!(seed)
+        } else {
+            hex(seed.as_bytes())
+        };
+        let mut id = self.must("SeedBlob", json!([seed]));
+        for chunk in data.chunks(self.generation.chunk_bytes()) {
+            id = self.must("AppendChunkToBlob", json!([hex(chunk), id]));
+            assert_eq!(unhex(&id).len(), 16, "the chunk was not taken");
+        }
+        id
+    }
+
+    /// Sets the trace list; each entry is index, IEC type, forced value.
+    ///
+    /// # Panics
+    /// The call fails.
+    pub fn set_trace(&mut self, list: &[(u32, &str, Option<Forced>)]) -> i64 {
+        let erpc = self.generation.is_erpc();
+        let entry = |(index, kind, force): &(u32, &str, Option<Forced>)| match (erpc, force) {
+            (true, Some((_, bytes))) => json!([index, hex(bytes)]),
+            (true, None) => json!([index, hex(b"")]),
+            (false, Some((value, _))) => json!([index, kind, value]),
+            (false, None) => json!([index, kind, null]),
+        };
+        let list: Vec<Value> = list.iter().map(entry).collect();
+        self.must("SetTraceVariablesList", json!([list]))
+            .as_i64()
+            .expect("a token or an error number")
+    }
+
+    /// Takes samples: status, then tick and bytes of each.
+    ///
+    /// # Panics
+    /// The call fails.
+    pub fn read_trace(&mut self, token: i64) -> (String, Vec<(u32, Vec<u8>)>) {
+        let answer = self.must("GetTraceVariables", json!([token]));
+        let status = match &answer[0] {
+            Value::Number(number) => {
+                let words = ["Empty", "Stopped", "Started", "Broken", "Disconnected"];
+                words[usize::try_from(number.as_u64().expect("a number")).expect("small")]
+                    .to_owned()
+            }
+            text => text.as_str().expect("a word").to_owned(),
+        };
+        let samples = answer[1].as_array().cloned().unwrap_or_default();
+        let sample = |sample: &Value| {
+            let tick = u32::try_from(sample[0].as_u64().expect("a tick")).expect("32 bits");
+            (tick, unhex(&sample[1]))
+        };
+        (status, samples.iter().map(sample).collect())
+    }
+
+    /// Reads the log of a level as the log view does: downward from the newest until nothing comes.
+    ///
+    /// # Panics
+    /// The call fails.
+    pub fn log(&mut self, level: usize) -> Vec<String> {
+        let count = self.status_and_counts().1[level];
+        let mut texts = Vec::new();
+        for id in (0..count).rev() {
+            match self.call("GetLogMessage", json!([level, id])) {
+                Ok(Value::Array(message)) if message[0].is_string() => {
+                    texts.push(message[0].as_str().unwrap_or_default().to_owned());
+                }
+                _ => break,
+            }
+        }
+        texts.reverse();
+        texts
+    }
+}
+
+/// What an eRPC answer says: its one output, its outputs in their order, or nothing. A code other than 0 is an error
+/// of the class `code`.
+fn outputs(method: &str, answer: &Value) -> Result<Value, Raised> {
+    if answer["code"] != json!(0) {
+        return Err(Raised { class: "code".into(), message: answer["code"].to_string() });
+    }
+    let outputs = &answer["outputs"];
+    let several: &[&str] = match method {
+        "GetLogMessage" => &["text", "tick", "sec", "nsec"],
+        "GetPLCID" => &["id", "psk"],
+        "GetPLCstatus" => &["status", "counts"],
+        "GetTraceVariables" => &["status", "samples"],
+        _ => &[],
+    };
+    if several.is_empty() {
+        let one = outputs.as_object().and_then(|outputs| outputs.values().next());
+        return Ok(one.cloned().unwrap_or(Value::Null));
+    }
+    Ok(several.iter().map(|name| outputs[*name].clone()).collect())
+}
+
+/// Bytes in the shims' JSON.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> Value {
+    let digits = bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    json!({ "hex": digits })
+}
+
+/// Bytes from the shims' JSON.
+///
+/// # Panics
+/// They are none.
+#[must_use]
+pub fn unhex(value: &Value) -> Vec<u8> {
+    let digits = value["hex"].as_str().unwrap_or_else(|| panic!("not bytes: {value}"));
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(&String::from_utf8_lossy(pair), 16).expect("hexadecimal"))
+        .collect()
+}
