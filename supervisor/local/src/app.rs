@@ -5,12 +5,14 @@ use std::{
     io::{self, Write as _},
     net::TcpListener,
     os::fd::OwnedFd,
+    path::Path,
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
 use tokio::{
+    process::Command,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::JoinSet,
@@ -52,6 +54,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     let opening = Opening::of(&args, desk.is_scratch(), &screen);
     let mut tree = Tree {
+        for_ide: args.for_ide,
         readiness: Readiness::listen(&desk.paths.run_dir)?,
         desk,
         programs,
@@ -68,6 +71,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 struct Tree {
+    for_ide: bool,
     desk: Desk,
     programs: Programs,
     listener: TcpListener,
@@ -101,7 +105,9 @@ impl Tree {
         let port = self.announce()?;
         let mut company = JoinSet::new();
         let api = self.desk.paths.api_socket();
-        company.spawn(status::show(api.clone(), port, ready, self.screen.clone()));
+        if !self.for_ide {
+            company.spawn(status::show(api.clone(), port, ready, self.screen.clone()));
+        }
         let screen = self.screen.clone();
         company.spawn(async move {
             if let Err(error) = opening.carry_out(&api).await {
@@ -118,6 +124,9 @@ impl Tree {
         // An IDE that has stopped reading is no reason to stop a PLC.
         let mut stdout = io::stdout();
         let _ = writeln!(stdout, "{dir}").and_then(|()| stdout.flush());
+        if self.for_ide {
+            return Ok(address.port());
+        }
         self.screen.say(&format!(
             "IDEs connect to {address} (ERPC://{address} or PYRO://{address}); Ctrl-C ends"
         ));
@@ -167,8 +176,17 @@ impl Tree {
         Ok(pause)
     }
 
+    /// A command for a child, which says less when an IDE takes all it says for warnings.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = child::command(program);
+        if self.for_ide && std::env::var_os("RUST_LOG").is_none() {
+            command.env("RUST_LOG", "error,plc=off");
+        }
+        command
+    }
+
     fn start_supervisor(&self) -> anyhow::Result<Process> {
-        let mut command = child::command(&self.programs.supervisor);
+        let mut command = self.command(&self.programs.supervisor);
         command
             .arg("--desk")
             .arg(&self.desk.dir)
@@ -180,7 +198,7 @@ impl Tree {
     }
 
     fn start_connector(&self) -> anyhow::Result<Process> {
-        let mut command = child::command(&self.programs.pyro);
+        let mut command = self.command(&self.programs.pyro);
         let socket = OwnedFd::from(self.listener.try_clone()?);
         command
             .arg("--api")

@@ -61,6 +61,11 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     historical: Historical,
+
+    /// An IDE started us in place of the reference runtime. It shows all that we write as warnings, beside the
+    /// PLC log that it reads anyway.
+    #[arg(skip)]
+    pub(crate) for_ide: bool,
 }
 
 /// Options of the reference runtime that mean nothing here.
@@ -120,17 +125,20 @@ impl Args {
 
 /// Reads the command line, or ends the process with help or a message.
 pub(crate) fn from_command_line(line: impl Iterator<Item = OsString>) -> Args {
-    Args::parse_from(without_script(line))
+    let (line, for_ide) = without_script(line);
+    Args { for_ide, ..Args::parse_from(line) }
 }
 
-/// The line without the script's path, which an IDE puts first because it believes us a Python interpreter.
-fn without_script(line: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
-    line.enumerate()
-        .filter(|(position, argument)| {
-            let script = argument.as_encoded_bytes().ends_with(b"Beremiz_service.py");
-            !(*position == 1 && script)
-        })
-        .map(|(_, argument)| argument)
+/// The line without the script's path, which an IDE puts first because it believes us a Python interpreter; and
+/// whether it was there.
+fn without_script(line: impl Iterator<Item = OsString>) -> (Vec<OsString>, bool) {
+    let mut line: Vec<OsString> = line.collect();
+    let script = |argument: &OsString| argument.as_encoded_bytes().ends_with(b"Beremiz_service.py");
+    let for_ide = line.get(1).is_some_and(script);
+    if for_ide {
+        line.remove(1);
+    }
+    (line, for_ide)
 }
 
 /// Reads a value that may have blanks around it: the IDE passes `-x 0` as one argument.
@@ -146,7 +154,7 @@ mod tests {
 
     fn parsed(line: &[&str]) -> Args {
         let line = ["plc-local"].iter().chain(line).map(OsString::from);
-        Args::try_parse_from(without_script(line)).unwrap()
+        Args::try_parse_from(without_script(line).0).unwrap()
     }
 
     #[test]
