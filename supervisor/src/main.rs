@@ -22,10 +22,10 @@ struct Arguments {
     /// Name from which all paths, sockets and units derive
     #[arg(long, value_name = "NAME", default_value = DEFAULT_INSTANCE, conflicts_with = "desk")]
     instance: String,
-    /// Live wholly in this directory, as plc-local's child, instead of on an appliance
-    #[arg(long, value_name = "DIR", requires = "worker")]
+    /// Live wholly in this directory instead of in the places of an appliance
+    #[arg(long, value_name = "DIR")]
     desk: Option<PathBuf>,
-    /// Start this worker program instead of asking systemd for a worker
+    /// Start this worker program instead of asking for a worker at the worker socket, behind which systemd is
     #[arg(long, value_name = "FILE")]
     worker: Option<PathBuf>,
     /// Read this configuration file, and the drop-ins FILE.d/*.toml

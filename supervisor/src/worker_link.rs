@@ -37,8 +37,9 @@ use crate::{
 const ORDERS: usize = 64;
 /// How long a fresh worker may take to greet.
 const GREETING_DEADLINE: Duration = Duration::from_secs(10);
-/// How long to wait before asking again for a worker while the former one still holds the lock.
-const RETRY: Duration = Duration::from_millis(50);
+/// How long to wait before asking again for a worker while the former one still holds the lock; twice as long
+/// each time, up to the second.
+const RETRY: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
 /// How long what a dead worker has sent may take to be read; a child it forked may keep the channel open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -124,6 +125,7 @@ struct Greeted {
 /// Launches until a worker greets. One that ends before its greeting found the lock taken: the program before
 /// has not ended yet, which is no crash of anybody.
 async fn greeted(launch: &dyn Launch, deadline: Instant) -> io::Result<Greeted> {
+    let (mut pause, longest) = RETRY;
     loop {
         let Launched { control, child } = launch.launch().await?;
         match timeout(GREETING_DEADLINE, receive_greeting(&control)).await {
@@ -133,10 +135,11 @@ async fn greeted(launch: &dyn Launch, deadline: Instant) -> io::Result<Greeted> 
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 drop((control, child));
-                if Instant::now() + RETRY > deadline {
+                if Instant::now() + pause > deadline {
                     return Err(io::Error::other("the worker before still has not ended"));
                 }
-                sleep(RETRY).await;
+                sleep(pause).await;
+                pause = longest.min(2 * pause);
             }
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(io::Error::other("the worker did not greet in time")),

@@ -10,11 +10,13 @@ use tokio::{
     net::{UnixStream, unix::OwnedReadHalf},
     sync::{Mutex, mpsc, oneshot, watch},
     task::JoinHandle,
+    time::timeout,
 };
 
 use crate::{
     API_VERSION, RELEASE,
     frame::{self, FrameError},
+    limits,
     message::{ApiError, ClientMessage, Hello, HelloReply, Refusal, Reply, Request, ServerMessage},
     plc::Snapshot,
 };
@@ -200,19 +202,29 @@ pub async fn write_frame<T: Serialize + Sync>(
     Ok(writer.write_all(&frame).await?)
 }
 
-/// Reads one frame.
+/// Reads one frame: waits for its first byte as long as it takes, for the rest no longer than
+/// [`limits::FRAME_DEADLINE`].
 ///
 /// # Errors
-/// [`CallError::Malformed`] when it is too long or not a `T`, [`CallError::Lost`] at the end of the stream.
+/// [`CallError::Malformed`] when it is too long or not a `T`, [`CallError::Lost`] at the end of the stream or when
+/// the frame does not come to an end.
 ///
 /// # Cancel safety
 /// Not cancel safe: a frame read in part is lost, and the stream with it.
 pub async fn read_frame<T: DeserializeOwned>(
     reader: &mut (impl AsyncRead + Unpin),
 ) -> Result<T, CallError> {
-    let mut header = [0; frame::HEADER_BYTES];
-    reader.read_exact(&mut header).await?;
-    let mut body = vec![0; frame::body_length(header)?];
-    reader.read_exact(&mut body).await?;
-    Ok(frame::decode(&body)?)
+    let first = reader.read_u8().await?;
+    let rest = async {
+        let mut header = [first; frame::HEADER_BYTES];
+        let (_, others) = header.split_at_mut(1);
+        reader.read_exact(others).await?;
+        let mut body = vec![0; frame::body_length(header)?];
+        reader.read_exact(&mut body).await?;
+        Ok(frame::decode(&body)?)
+    };
+    match timeout(limits::FRAME_DEADLINE, rest).await {
+        Ok(result) => result,
+        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+    }
 }
