@@ -2,7 +2,7 @@
 //! plc-supervisor: arguments, logging, exit code.
 #![forbid(unsafe_code)]
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use plc_api::paths::{DEFAULT_INSTANCE, Paths};
@@ -10,7 +10,6 @@ use plc_supervisor::{
     app::{self, WorkerSource},
     config::Config,
 };
-use tracing_subscriber::{EnvFilter, prelude::*};
 
 /// EX_CONFIG of sysexits.h.
 const EXIT_CONFIGURATION: u8 = 78;
@@ -38,7 +37,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log();
+    plc_journal::begin();
     let mut paths = match &arguments.desk {
         Some(dir) => Paths::of_desk(dir),
         None => Paths::of_instance(&arguments.instance),
@@ -68,23 +67,5 @@ fn main() -> ExitCode {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// To the journal when the service manager connected us to it, to standard error otherwise.
-fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
-    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
-    match journal {
-        Some(journal) => registry.with(journal).init(),
-        None => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .with_writer(std::io::stderr)
-                    .with_ansi(std::io::stderr().is_terminal())
-                    .with_target(false),
-            )
-            .init(),
     }
 }

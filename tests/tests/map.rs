@@ -9,11 +9,12 @@ use serde_json::Value;
 const EDGES: &[(&str, &[&str])] = &[
     ("plc-abi", &[]),
     ("plc-api", &[]),
-    ("plc-connector", &["plc-api"]),
+    ("plc-connector", &["plc-api", "plc-journal"]),
     ("plc-connector-pyro", &["plc-connector"]),
     ("plc-local", &["plc-api"]),
-    ("plc-supervisor", &["plc-api", "plc-worker-link"]),
-    ("plc-worker", &["plc-abi", "plc-api", "plc-worker-link"]),
+    ("plc-journal", &[]),
+    ("plc-supervisor", &["plc-api", "plc-journal", "plc-worker-link"]),
+    ("plc-worker", &["plc-abi", "plc-api", "plc-journal", "plc-worker-link"]),
     ("plc-worker-link", &["plc-api"]),
     ("plcctl", &["plc-api"]),
 ];

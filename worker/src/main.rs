@@ -13,7 +13,6 @@ mod deadline;
 mod extra_files;
 mod heartbeat;
 mod load;
-mod logging;
 mod plc;
 mod plc_log;
 mod python;
@@ -39,7 +38,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    logging::begin();
+    plc_journal::begin();
     match app::run(&args.work_dir, &args.lock) {
         Ok(refusal) => refusal,
         Err(error) => {

@@ -1,39 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the log goes, and how much of it a remote peer can cause.
+//! How much log a remote peer can cause.
 
 use std::{
-    env, io,
-    os::fd::AsFd,
     sync::Mutex,
     time::{Duration, Instant},
 };
-
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
-
-/// Sends the log to the journal if standard error goes there, else to standard error.
-///
-/// `RUST_LOG` chooses what is logged; without it, `info` and worse.
-pub fn init() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
-    let journal = stderr_is_the_journal().then(tracing_journald::layer);
-    if let Some(Ok(journal)) = journal {
-        registry.with(journal).init();
-    } else {
-        let text = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-        registry.with(text.with_ansi(false)).init();
-    }
-}
-
-/// systemd.exec(5), `$JOURNAL_STREAM`: set for services and, by inheritance, for what a terminal started; only
-/// when device and inode agree does standard error really lead to the journal.
-fn stderr_is_the_journal() -> bool {
-    let Ok(stat) = rustix::fs::fstat(io::stderr().as_fd()) else {
-        return false;
-    };
-    env::var("JOURNAL_STREAM")
-        .is_ok_and(|value| value == format!("{}:{}", stat.st_dev, stat.st_ino))
-}
 
 /// Lets a few messages through in each period and counts the rest.
 #[derive(Debug)]

@@ -9,7 +9,6 @@ use tracing::{error, info};
 use crate::{
     admission::RefusedUsers,
     listen::{self, ListenError},
-    logging,
     options::Options,
     serve::{self, Chain, Connection, Ended, Service},
     session::Supervisor,
@@ -27,7 +26,7 @@ where
     C: Fn(Connection) -> F,
     F: Future<Output = Ended> + Send + 'static,
 {
-    logging::init();
+    plc_journal::begin();
     match try_run(name, options, converse) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

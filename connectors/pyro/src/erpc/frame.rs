@@ -7,6 +7,7 @@
 //!
 //! each field 16 bits; so no message is longer than 65535 bytes.
 
+use crc::{Algorithm, Crc, Table};
 use plc_connector::intake::Measure;
 
 use crate::codec::Malformed;
@@ -23,15 +24,22 @@ pub enum Framing {
     SixBytes,
 }
 
-/// CRC of 16 bits with polynomial 0x1021, beginning at 0xEF4A, most significant bit first.
+/// The CRC of eRPC: 16 bits, polynomial 0x1021, beginning at 0xEF4A, most significant bit first.
+static CRC: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&Algorithm {
+    width: 16,
+    poly: 0x1021,
+    init: 0xef4a,
+    refin: false,
+    refout: false,
+    xorout: 0,
+    check: 0x89ac,
+    residue: 0,
+});
+
+/// The CRC of these bytes.
 #[must_use]
 pub fn crc(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xef4a, |crc, &byte| {
-        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
-            let reduce = if crc & 0x8000 == 0 { 0 } else { 0x1021 };
-            (crc << 1) ^ reduce
-        })
-    })
+    CRC.checksum(bytes)
 }
 
 /// The check of a header with these two fields.
