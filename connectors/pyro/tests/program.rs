@@ -16,7 +16,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_plc-connector-pyro");
 
 /// The first message of every eRPC IDE, and the beginning of its answer.
 const HELLO: &[u8] = b"\x08\x00\x9e\xc6\x00\x03\x01\x01\x01\x00\x00\x00";
-const ANSWER: &[u8] = b"\x02\x03\x01\x01\x01\x00\x00\x00";
+const ANSWER: &[u8] = b"\x02\x03\x01\x02\x01\x00\x00\x00";
 
 /// A listening socket and its address; connections wait in it until somebody accepts.
 fn socket() -> (SocketAddr, Stdio) {

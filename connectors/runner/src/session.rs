@@ -10,13 +10,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use plc_api::{
     client::{CallError, Client},
     limits,
-    log::LogLevel,
+    log::{LogCounts, LogLevel},
     message::{ExtraFile, InstallRequest, Reply, Request, WhenRunning},
     plc::{PlcStatus, Snapshot},
     program::{FileName, ProgramMd5},
     trace::{TraceRefusal, TraceVariable},
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::{
@@ -28,8 +28,12 @@ use crate::{
 /// supervisor; this one is for a supervisor that hangs.
 const CALL_DEADLINE: Duration = Duration::from_secs(120);
 
-/// After a failed attempt to connect, calls are refused at once for this long.
-const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// How long a call waits for a supervisor that is away: one that crashed is back within a fraction of this.
+const RECONNECT_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is tried meanwhile.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
+/// After all that was in vain, calls are refused at once for this long.
+const RETRY_PAUSE: Duration = Duration::from_millis(1000);
 
 /// Takes what is inside the one reply that fits.
 macro_rules! fitting {
@@ -57,13 +61,21 @@ pub struct Session {
     identity: String,
     client: Option<Client>,
     no_attempt_before: Option<Instant>,
+    last_counts: LogCounts,
 }
 
 impl Session {
     /// A session for the IDE at `peer`, known by `identity` if it used a key. Nothing is connected yet.
     #[must_use]
     pub fn new(supervisor: Arc<Supervisor>, peer: String, identity: String) -> Self {
-        Self { supervisor, peer, identity, client: None, no_attempt_before: None }
+        Self {
+            supervisor,
+            peer,
+            identity,
+            client: None,
+            no_attempt_before: None,
+            last_counts: LogCounts::default(),
+        }
     }
 
     /// Whom this session speaks for: address and port.
@@ -100,8 +112,16 @@ impl Session {
         match call {
             PlcCall::Identity => Err(CallRefused::NoIdentity),
             PlcCall::Status => {
-                let snapshot = self.snapshot().await?;
-                Ok(PlcAnswer::Status { status: snapshot.status, counts: snapshot.log_counts })
+                let (status, counts) = match self.snapshot().await {
+                    Ok(snapshot) => (snapshot.status, snapshot.log_counts),
+                    // IDEs cannot do without an answer here; nothing is known but that something is broken.
+                    Err(error) => {
+                        limited!(warn, peer = %self.peer, %error, "the state is not known");
+                        (PlcStatus::Broken, self.last_counts)
+                    }
+                };
+                self.last_counts = counts;
+                Ok(PlcAnswer::Status { status, counts })
             }
             PlcCall::MatchMd5(text) => {
                 let snapshot = self.snapshot().await?;
@@ -217,6 +237,7 @@ impl Session {
                 None => "its answer does not fit the question".to_owned(),
             },
             Ok(Err(CallError::Api(error))) => return Err(error.into()),
+            Ok(Err(CallError::Lost(source))) => source.to_string(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it does not answer".to_owned(),
         };
@@ -237,17 +258,23 @@ impl Session {
         if self.no_attempt_before.is_some_and(|t| Instant::now() < t) {
             return Err(CallRefused::Unreachable("tried a moment ago".to_owned()));
         }
+        let give_up = Instant::now() + RECONNECT_PATIENCE;
         let Supervisor { socket, connector } = &*self.supervisor;
-        let attempt = Client::connect(socket, connector, &self.peer, &self.identity);
-        let error = match timeout(limits::HELLO_DEADLINE, attempt).await {
-            Ok(Ok(client)) => {
-                debug!(peer = %self.peer, release = client.release(), "connected to the supervisor");
-                self.no_attempt_before = None;
-                return Ok(client);
+        let error = loop {
+            let attempt = Client::connect(socket, connector, &self.peer, &self.identity);
+            match timeout(limits::HELLO_DEADLINE, attempt).await {
+                Ok(Ok(client)) => {
+                    debug!(peer = %self.peer, release = client.release(), "connected to the supervisor");
+                    self.no_attempt_before = None;
+                    return Ok(client);
+                }
+                Ok(Err(CallError::Lost(source))) if Instant::now() >= give_up => {
+                    break format!("{} ({source})", socket.display());
+                }
+                Ok(Err(CallError::Lost(_))) => sleep(RECONNECT_PAUSE).await,
+                Ok(Err(error)) => break error.to_string(),
+                Err(_) => break "it does not answer the greeting".to_owned(),
             }
-            Ok(Err(CallError::Lost(source))) => format!("{} ({source})", socket.display()),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it does not answer the greeting".to_owned(),
         };
         self.no_attempt_before = Some(Instant::now() + RETRY_PAUSE);
         Err(CallRefused::Unreachable(error))

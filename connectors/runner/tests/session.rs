@@ -179,10 +179,17 @@ async fn a_session_outlives_the_supervisor_and_works_again_when_it_is_back() {
     let mut session = session(&stub);
     session.execute(PlcCall::Status).await.unwrap();
     stub.die().await;
-    until(&mut session, |answer| matches!(answer, Err(CallRefused::Unreachable(_)))).await;
+    until(&mut session, |answer| is_broken(answer)).await;
+    let refused = session.execute(PlcCall::Start).await;
+    assert!(matches!(refused, Err(CallRefused::Unreachable(_))), "{refused:?}");
     stub.serve();
-    until(&mut session, Result::is_ok).await;
+    until(&mut session, |answer| !is_broken(answer)).await;
     assert_eq!(session.execute(PlcCall::Start).await, Ok(PlcAnswer::Done));
+}
+
+/// What the status is said to be while nobody knows it.
+fn is_broken(answer: &Result<PlcAnswer, CallRefused>) -> bool {
+    matches!(answer, Ok(PlcAnswer::Status { status: PlcStatus::Broken, .. }))
 }
 
 /// Asks for the status until the answer is as wanted.

@@ -31,6 +31,9 @@ const REPLY: u8 = 2;
 const SUCCESS: u32 = 0;
 /// "The call is not there": the one failure that leaves the IDE connected.
 const MISSING_CALL: u32 = 2;
+/// The IDEs with erpc 1.11 stumble over that result code and drop the connection (corrected in the reference IDE
+/// after its change to erpc 1.12). A reply in a version of the codec that does not exist is one warning to them.
+const UNSUPPORTED_VERSION: u8 = 2;
 
 /// Message header, state, count of samples, result.
 const TRACE_ENVELOPE_BYTES: usize = 8 + 4 + 4 + 4;
@@ -89,13 +92,19 @@ impl Codec for Erpc {
         if !ticket.wants_answer {
             return Vec::new();
         }
+        let mut body = Writer::default();
+        let result = outputs(method, outcome, &mut body);
+        body.u32(result);
+        let version = match (self.framing, result) {
+            (Framing::FourBytes, MISSING_CALL) => UNSUPPORTED_VERSION,
+            (Framing::FourBytes | Framing::SixBytes, _) => VERSION,
+        };
         let mut reply = Writer::default();
-        for byte in [REPLY, ticket.request, SERVICE, VERSION] {
+        for byte in [REPLY, ticket.request, SERVICE, version] {
             reply.u8(byte);
         }
         reply.u32(ticket.sequence);
-        let result = outputs(method, outcome, &mut reply);
-        reply.u32(result);
+        reply.0.extend(body.0);
         // The outputs were made to fit, so there always is a frame.
         frame::frame(self.framing, &reply.0).unwrap_or_default()
     }

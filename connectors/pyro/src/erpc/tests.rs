@@ -88,13 +88,19 @@ fn receive(framing: Framing, frame: &[u8]) -> (Method, Result<PlcCall, CallRefus
 
 /// Our answer to a recorded request where the reference server's differs: it answered with a key.
 const NO_IDENTITY: &str = "02030101 01000000 00000000 00000000 02000000";
+/// The same to the IDEs that stumble over a result code: in a version of the codec that does not exist.
+const NO_IDENTITY_BEFORE_1_12: &str = "02030102 01000000 00000000 00000000 02000000";
 
 fn check(framing: Framing, recorded: &[(Vec<u8>, Vec<u8>)]) {
     for ((request, answer), (method, call, outcome)) in recorded.iter().zip(dialogue()) {
         let (read_method, read_call, ticket) = receive(framing, request);
         assert_eq!((read_method, read_call), (method, Ok(call)));
         let expected = if method == Method::GetPlcId {
-            frame::frame(framing, &bytes(NO_IDENTITY)).unwrap()
+            let message = match framing {
+                Framing::FourBytes => NO_IDENTITY_BEFORE_1_12,
+                Framing::SixBytes => NO_IDENTITY,
+            };
+            frame::frame(framing, &bytes(message)).unwrap()
         } else {
             answer.clone()
         };
