@@ -39,7 +39,8 @@ pub fn compiled(source: &Path) -> PathBuf {
         .args(["-shared", "-fPIC", "-O1", "-g", "-Wall", "-Wextra", "-o"])
         .arg(&mine)
         .arg(source)
-        .args(["-lpthread", "-lm"])
+        // As the IDE links: without the mathematics library.
+        .arg("-lpthread")
         .output()
         .expect("a C compiler is there");
     let words = String::from_utf8_lossy(&output.stderr);

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use libloading::os::unix::{Library as Mapping, RTLD_LOCAL, RTLD_NOW};
+use libloading::os::unix::{Library as Mapping, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use thiserror::Error;
 
 use crate::elf;
@@ -36,6 +36,17 @@ pub enum LoadError {
     MissingSymbol(&'static str),
 }
 
+/// Makes visible what programs use without being linked to it: the IDE links them to the C library alone, and in the
+/// reference runtime the Python interpreter has these in the process. From glibc 2.34 on all but the first are empty.
+fn lend_system_libraries() {
+    for name in ["libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1"] {
+        // SAFETY: the constructors of the system's own libraries may run at any time.
+        let lent = unsafe { Mapping::open(Some(name), RTLD_NOW | RTLD_GLOBAL) };
+        // One that is not there is not needed, or the program's load says which symbol is missing.
+        let _ = lent.map(ManuallyDrop::new);
+    }
+}
+
 /// A mapped shared object. It is never unmapped, whatever happens to this value.
 #[derive(Debug)]
 pub(crate) struct Library(ManuallyDrop<Mapping>);
@@ -50,6 +61,7 @@ impl Library {
             .and_then(|file| file.take(elf::HEADER_BYTES as u64).read_to_end(&mut header))
             .map_err(unreadable)?;
         elf::check(&header).map_err(LoadError::NotALibrary)?;
+        lend_system_libraries();
         // SAFETY: running a foreign library's constructors is the purpose of this process; what they do wrong
         // ends this process and no other (the supervisor never maps a program).
         let mapping = unsafe { Mapping::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
