@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context;
 use plc_api::{
     RELEASE,
+    log::LogLevel,
     paths::Paths,
     plc::{Snapshot, Wish},
 };
@@ -63,6 +64,13 @@ pub async fn run(paths: Paths, config: Config, source: WorkerSource) -> anyhow::
         Autostart::Never => false,
     };
     let (driver, sinks, gauge) = driver(&paths, config, source, &store);
+    if paths.api_socket().exists() {
+        // A good end removes it.
+        let text = "the runtime ended without having been told to, and was started again; \
+                    its messages from before are in the system's log";
+        sinks.journal.own(LogLevel::Warning, text);
+        sinks.published.log_counts(sinks.journal.counts());
+    }
     let (requests, queue) = mpsc::channel(REQUESTS);
     let listeners = listen(&paths)?;
     let mut driving = tokio::spawn(driver.run(queue, run_at_boot));

@@ -351,12 +351,12 @@ mod tests {
     fn the_shipped_file_changes_nothing_and_uncommented_states_the_defaults() {
         assert_eq!(read(SHIPPED).unwrap(), Config::default());
         // Prose begins with "# ", a key with "#".
-        let uncommented: String = SHIPPED
+        let uncommented: Vec<&str> = SHIPPED
             .lines()
             .filter(|line| !line.starts_with("# ") && *line != "#")
-            .map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line)))
+            .map(|line| line.strip_prefix('#').unwrap_or(line))
             .collect();
-        assert_eq!(read(&uncommented).unwrap(), Config::default());
+        assert_eq!(read(&uncommented.join("\n")).unwrap(), Config::default());
     }
 
     #[test]

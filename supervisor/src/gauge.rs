@@ -53,7 +53,7 @@ impl Gauge {
             return None;
         }
         self.reported = true;
-        Some(format!("the cycle stands still at tick {tick} since {:.1} s", stood.as_secs_f64()))
+        Some(format!("the cycle has stood still at tick {tick} for {:.1} s", stood.as_secs_f64()))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "microseconds for people")]

@@ -20,6 +20,8 @@ pub struct Journal {
 impl Journal {
     /// A message that the program wrote.
     pub fn program(&self, level: LogLevel, tick: u32, time_us: u64, text: &[u8]) {
+        // More often than beats come; a message just before a crash says when that was.
+        self.set_tick(tick);
         let message = self.lock().push(level, tick, time_us, text);
         tell("program", &message);
     }
@@ -58,7 +60,7 @@ impl Journal {
 }
 
 fn tell(source: &str, message: &LogMessage) {
-    let (tick, text) = (message.tick, &message.text);
+    let (tick, text) = (message.tick, message.text.trim_end());
     match message.level {
         LogLevel::Critical => tracing::error!(target: "plc", source, tick, "{text}"),
         LogLevel::Warning => tracing::warn!(target: "plc", source, tick, "{text}"),

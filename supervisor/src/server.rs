@@ -16,6 +16,7 @@ use plc_api::{
     API_VERSION, RELEASE,
     client::{CallError, read_frame, write_frame},
     limits,
+    log::LogLevel,
     message::{
         ApiError, ClientMessage, Hello, HelloReply, InstallRequest, Refusal, Reply, Request,
         ServerMessage, Welcome, WhenRunning,
@@ -219,7 +220,9 @@ impl Session<'_> {
                 let blob = self.with_blobs(move |blobs| blobs.append(blob, &data)).await?;
                 Ok(Reply::Blob(blob?))
             }
-            Request::Install(request) => self.install(request).await,
+            Request::Install(request) => {
+                self.install(request).await.inspect_err(|error| self.tell_refusal(error))
+            }
             Request::SetTrace(list) => self.set_trace(list).await,
             Request::ReadTrace { token, max_bytes } => self.read_trace(token, max_bytes).await,
             Request::ReadLog { level, from, max } => {
@@ -238,7 +241,8 @@ impl Session<'_> {
         // The machine decides; asking first only saves the disk the work.
         let running = self.services.sinks.published.get().status == PlcStatus::Started;
         if running && when_running == WhenRunning::Refuse {
-            let reason = "the PLC is running; stop it first, or install with `--restart`";
+            let reason =
+                "the PLC is running; stop it first, or install with `plcctl install --restart`";
             return Err(ApiError::Refused(reason.into()));
         }
         let store = self.services.store.clone();
@@ -248,6 +252,18 @@ impl Session<'_> {
             self.blobs()?.purge();
         }
         reply
+    }
+
+    /// An IDE shows of a refused installation only that there was one; the reason is in the log that it shows.
+    fn tell_refusal(&self, error: &ApiError) {
+        // What failed was told by the driver.
+        if !matches!(error, ApiError::Failed(_)) {
+            let sinks = &self.services.sinks;
+            sinks
+                .journal
+                .own(LogLevel::Warning, &format!("the program was not installed: {error}"));
+            sinks.published.log_counts(sinks.journal.counts());
+        }
     }
 
     async fn command(&self, command: Command) -> Result<Reply, ApiError> {

@@ -11,10 +11,11 @@ use std::{
 
 use plc_api::{message::WhenRunning, plc::PlcStatus};
 use plc_tests::{
-    api::MD5,
+    api::{Api, MD5},
     binary,
     desk::{Desk, descendants},
     ide::Generation,
+    marks::Marks,
     programs,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -68,6 +69,32 @@ fn the_command_line_of_an_ide() {
     assert_eq!(line.trim_end(), dir.path().display().to_string());
     kill_process(Pid::from_child(&local), Signal::TERM).unwrap();
     assert!(local.wait().unwrap().success());
+}
+
+#[test]
+fn an_ide_that_is_killed_takes_its_runtime_with_it() {
+    let dir = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
+    let paths = plc_api::paths::Paths::of_desk(dir.path());
+    let line = "\"$0\" /Beremiz_service.py -p 0 \"-x 0\" \"$1\"; true";
+    let mut ide = Command::new("sh")
+        .args(["-c", line])
+        .arg(binary("plc-local"))
+        .arg(dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(ide.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let api = Api::connect(&paths.api_socket()).unwrap();
+    api.install(MD5, &programs::bytes("stopmark"), &[], WhenRunning::Refuse).unwrap();
+    api.start().unwrap();
+    drop(api);
+    ide.kill().unwrap();
+    ide.wait().unwrap();
+    // The last of the tree closes the output.
+    std::io::copy(&mut output, &mut std::io::sink()).unwrap();
+    Marks::read(&paths.work_dir).assert_each_was_stopped_before_the_next();
+    assert_eq!(Marks::read(&paths.work_dir).count("end"), 1);
 }
 
 #[test]

@@ -43,7 +43,7 @@ faults! {
     an_exit: "exit_cycle" at Cycle is told as "exit(0)";
     a_start_that_hangs: "hang_start" at Start is told as "startPLC did not return within 1.5 s";
     a_stop_that_hangs: "hang_stop" at Stop is told as "did not stop within 1.5 s";
-    a_cycle_that_hangs: "hang_cycle" at Cycle is told as "the cycle stands still at tick";
+    a_cycle_that_hangs: "hang_cycle" at Cycle is told as "the cycle has stood still at tick";
     a_program_without_end_to_its_hunger: "eat_memory" at Cycle is told as "SIGSEGV";
     a_stack_overflow: "overflow_stack" at Cycle is told as "SIGSEGV";
     closing_all_descriptors: "close_fds" at Cycle is told as "lost the supervisor";
@@ -144,6 +144,15 @@ fn a_program_s_sigint_does_not_end_it() {
     api.start().unwrap();
     api.wait_log(LogLevel::Info, "still here");
     assert_eq!(api.snapshot().status, PlcStatus::Started);
+}
+
+#[test]
+fn a_library_that_calculates_and_is_linked_to_the_c_library_alone() {
+    let desk = Desk::configured(CONFIG);
+    let api = desk.api();
+    api.install(MD5, &programs::bytes("mathematics"), &[], WhenRunning::Refuse).unwrap();
+    api.start().unwrap();
+    assert_eq!(api.wait_log(LogLevel::Info, "root: "), "3");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! to end is a test, and no two programs ever overlap.
 
 use plc_api::{
+    log::LogLevel,
     message::{Reply, Request, WhenRunning},
     plc::{PlcStatus, Wish},
 };
@@ -144,7 +145,11 @@ fn sigkill_of_the_supervisor() {
         ["begin", "stop", "end"]
     );
     marks.assert_no_overlap();
-    desk.api().wait_status(PlcStatus::Started);
+    let api = desk.api();
+    api.wait_status(PlcStatus::Started);
+    // An IDE that was connected learns why the log begins anew.
+    let warnings = api.log(LogLevel::Warning);
+    assert!(warnings.iter().any(|m| m.text.contains("without having been told")), "{warnings:?}");
 }
 
 #[test]

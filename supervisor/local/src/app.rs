@@ -11,10 +11,14 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::PidfdFlags,
+};
 use tokio::{
     process::Command,
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
+    sync::{oneshot, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -47,7 +51,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let programs = Programs::find(&args)?;
     let listener = port::bind(&args.interface, args.port)?;
     let desk = Desk::prepare(args.dir.as_deref())?;
-    let signals = Signals::listen()?;
+    let signals = Signals::listen(args.for_ide)?;
     let (screen, writer) = screen::start()?;
     for note in args.notes() {
         screen.say(&note);
@@ -252,15 +256,20 @@ fn ended(process: &Process, status: io::Result<ExitStatus>) -> String {
 }
 
 /// The signals that end us.
+/// What ends the desk.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    /// The IDE that started us has ended; an IDE that was killed ends nothing itself.
+    ide_ended: Option<oneshot::Receiver<()>>,
 }
 
 impl Signals {
-    fn listen() -> anyhow::Result<Self> {
+    fn listen(for_ide: bool) -> anyhow::Result<Self> {
+        let ide_ended = if for_ide { Some(end_of_parent()?) } else { None };
         Ok(Self {
+            ide_ended,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
@@ -268,10 +277,32 @@ impl Signals {
     }
 
     async fn any(&mut self) {
+        let ide_ended = async {
+            match &mut self.ide_ended {
+                Some(ended) => drop(ended.await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => (),
             _ = self.terminate.recv() => (),
             _ = self.hangup.recv() => (),
+            () = ide_ended => (),
         }
     }
+}
+
+/// Tells of the end of the process that started us.
+fn end_of_parent() -> anyhow::Result<oneshot::Receiver<()>> {
+    let (tell, ended) = oneshot::channel();
+    let parent = rustix::process::getppid().context("the IDE that started this has ended")?;
+    let parent = rustix::process::pidfd_open(parent, PidfdFlags::empty())
+        .context("the IDE that started this cannot be watched")?;
+    std::thread::spawn(move || {
+        let mut fds = [PollFd::new(&parent, PollFlags::IN)];
+        while poll(&mut fds, None) == Err(rustix::io::Errno::INTR) {}
+        // Nobody waits if we are ending already.
+        let _ = tell.send(());
+    });
+    Ok(ended)
 }

@@ -65,6 +65,8 @@ impl Store {
     /// Another supervisor has it open, or the disk's words.
     pub fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir.join("programs")).map_err(|error| durable::at(dir, &error))?;
+        // Each time: the one who made the directory may have lost its power before this.
+        durable::sync_dir(dir)?;
         let lock = File::create(dir.join("lock")).map_err(|error| durable::at(dir, &error))?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
             |_| {

@@ -24,6 +24,8 @@ impl Machine {
     }
 
     pub(super) fn on_start(&mut self, state: State, ticket: Ticket) -> State {
+        // A person decided: what failed before no longer counts.
+        self.recent_crashes.clear();
         match state {
             State::Stopped | State::Broken { .. } => {
                 let Some(program) = self.program.clone() else {
@@ -31,8 +33,6 @@ impl Machine {
                     return state;
                 };
                 self.set_wish(Wish::Run);
-                // A person decided: what crashed before no longer counts.
-                self.recent_crashes.clear();
                 self.launch(Job {
                     program,
                     origin: Origin::Current,
@@ -174,7 +174,7 @@ impl Machine {
             (State::Started, WhenRunning::Refuse) => {
                 self.discard_if_new(&job);
                 for ticket in job.tickets {
-                    let reason = "the PLC is running; stop it first, or install with `--restart`";
+                    let reason = "the PLC is running; stop it first, or install with `plcctl install --restart`";
                     self.refuse(ticket, reason.into());
                 }
                 State::Started

@@ -30,6 +30,7 @@ impl Machine {
         match (state, result) {
             (State::Committing { job }, Ok(())) => {
                 self.program = Some(job.program.clone());
+                self.note(LogLevel::Debug, format!("program {} installed", job.program.id));
                 self.go_on(job)
             }
             (State::Committing { job }, Err(error)) => {
@@ -118,6 +119,9 @@ impl Machine {
                 }
             }
             State::Ending { ending, then } if ending.clean || ending.killed => {
+                if ending.ran && ending.clean {
+                    self.note(LogLevel::Debug, "PLC stopped".into());
+                }
                 self.done_all(&ending.stops);
                 self.after_end(then)
             }
