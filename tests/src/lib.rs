@@ -12,6 +12,7 @@ pub mod desk;
 pub mod ide;
 pub mod marks;
 pub mod programs;
+pub mod strace;
 
 /// How long an event may take on a loaded machine before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
