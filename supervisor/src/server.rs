@@ -24,6 +24,7 @@ use plc_api::{
     plc::{ConnectionInfo, PlcStatus, Snapshot, Stats},
 };
 use tokio::{
+    io::BufReader,
     net::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -109,7 +110,8 @@ async fn peer(
     _room: OwnedSemaphorePermit,
 ) {
     let uid = stream.peer_cred().map(|credentials| credentials.uid()).ok();
-    let (mut reader, mut writer) = stream.into_split();
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
     let hello = match timeout(limits::HELLO_DEADLINE, greet(&mut reader, &mut writer)).await {
         Ok(Ok(hello)) => hello,
         Ok(Err(error)) => {
@@ -138,7 +140,7 @@ async fn peer(
 }
 
 async fn greet(
-    reader: &mut OwnedReadHalf,
+    reader: &mut BufReader<OwnedReadHalf>,
     writer: &mut OwnedWriteHalf,
 ) -> Result<Hello, CallError> {
     let hello: Hello = read_frame(reader).await?;
@@ -169,7 +171,7 @@ struct Session<'a> {
 impl Session<'_> {
     async fn serve(
         mut self,
-        reader: OwnedReadHalf,
+        reader: BufReader<OwnedReadHalf>,
         writer: &mut OwnedWriteHalf,
     ) -> Result<(), CallError> {
         let mut snapshots = self.services.sinks.published.subscribe();
@@ -380,7 +382,7 @@ struct Incoming {
 }
 
 impl Incoming {
-    fn new(mut reader: OwnedReadHalf) -> Self {
+    fn new(mut reader: BufReader<OwnedReadHalf>) -> Self {
         let (sender, queue) = mpsc::channel(1);
         let task = tokio::spawn(async move {
             loop {

@@ -16,7 +16,7 @@ use plc_worker_link::{
     Beat, Data, FromWorker, Hello, LINK_VERSION, LoadOrder, Order, Outcome, ToWorker, greeting,
 };
 use tokio::{
-    io::Interest,
+    io::{BufReader, Interest},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -195,7 +195,7 @@ impl Greeted {
         }
         let writing = tokio::spawn(send_orders(writer, queue));
         let mut hearing = tokio::spawn(hear(reader, sinks.clone(), news.clone(), judge));
-        let mut collecting = tokio::spawn(collect(self.data, sinks));
+        let mut collecting = tokio::spawn(collect(BufReader::new(self.data), sinks));
         let how = self.process.ended().await;
         // All that the worker said before its death comes before the news of it.
         let all_read = async { tokio::join!(&mut hearing, &mut collecting) };
@@ -244,7 +244,7 @@ async fn hear(mut reader: OwnedReadHalf, sinks: Sinks, news: mpsc::Sender<News>,
     }
 }
 
-async fn collect(mut data: UnixStream, sinks: Sinks) {
+async fn collect(mut data: BufReader<UnixStream>, sinks: Sinks) {
     while let Ok(item) = read_frame::<Data>(&mut data).await {
         match item {
             Data::Trace(samples) => {

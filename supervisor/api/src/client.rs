@@ -6,8 +6,11 @@ use std::{collections::HashMap, io, path::Path, sync::Arc};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{UnixStream, unix::OwnedReadHalf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::{Mutex, mpsc, oneshot, watch},
     task::JoinHandle,
     time::timeout,
@@ -79,7 +82,8 @@ impl Client {
         peer: &str,
         identity: &str,
     ) -> Result<Self, CallError> {
-        let mut stream = UnixStream::connect(path).await?;
+        let (reader, mut writer) = UnixStream::connect(path).await?.into_split();
+        let mut reader = BufReader::new(reader);
         let hello = Hello {
             api_version: API_VERSION,
             release: RELEASE.to_owned(),
@@ -87,17 +91,17 @@ impl Client {
             peer: peer.to_owned(),
             identity: identity.to_owned(),
         };
-        write_frame(&mut stream, &hello).await?;
-        let release = match read_frame(&mut stream).await? {
+        write_frame(&mut writer, &hello).await?;
+        let release = match read_frame(&mut reader).await? {
             HelloReply::Welcome(welcome) => welcome.release,
             HelloReply::Refused(refusal) => return Err(refusal.into()),
         };
-        let ServerMessage::Snapshot(first) = read_frame(&mut stream).await? else {
+        let ServerMessage::Snapshot(first) = read_frame(&mut reader).await? else {
             return Err(CallError::Lost(io::Error::other("no snapshot after the greeting")));
         };
         let (publish, snapshots) = watch::channel(Arc::from(first));
         let (requests, queue) = mpsc::channel(16);
-        let pump = tokio::spawn(pump(stream, queue, publish));
+        let pump = tokio::spawn(pump(reader, writer, queue, publish));
         Ok(Self { requests, snapshots, release, pump })
     }
 
@@ -139,11 +143,11 @@ fn lost() -> CallError {
 
 /// Moves requests out and replies in until either side ends; then every waiting call is told by the drop.
 async fn pump(
-    stream: UnixStream,
+    reader: BufReader<OwnedReadHalf>,
+    mut writer: OwnedWriteHalf,
     mut queue: mpsc::Receiver<(Request, Waiting)>,
     publish: watch::Sender<Arc<Snapshot>>,
 ) {
-    let (reader, mut writer) = stream.into_split();
     let waiting = Arc::new(Mutex::new(HashMap::new()));
     let incoming = receive(reader, waiting.clone(), publish);
     let outgoing = async {
@@ -171,7 +175,7 @@ async fn pump(
 }
 
 async fn receive(
-    mut reader: OwnedReadHalf,
+    mut reader: BufReader<OwnedReadHalf>,
     waiting: Arc<Mutex<HashMap<u64, Waiting>>>,
     publish: watch::Sender<Arc<Snapshot>>,
 ) {
