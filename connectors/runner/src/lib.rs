@@ -21,5 +21,6 @@ pub mod run;
 pub mod serve;
 pub mod session;
 pub mod stop;
+mod upload;
 
 pub use plc_api as api;

@@ -13,7 +13,7 @@ use plc_api::{
     log::{LogCounts, LogLevel},
     message::{ExtraFile, InstallRequest, Reply, Request, WhenRunning},
     plc::{PlcStatus, Snapshot},
-    program::{FileName, ProgramMd5},
+    program::{BlobId, FileName, ProgramMd5},
     trace::{TraceRefusal, TraceVariable},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -22,6 +22,7 @@ use tracing::debug;
 use crate::{
     call::{CallRefused, PlcAnswer, PlcCall, Program},
     limited,
+    upload::Upload,
 };
 
 /// The longest a call may take. Loading, starting and stopping a program have shorter deadlines of their own in the
@@ -62,6 +63,7 @@ pub struct Session {
     client: Option<Client>,
     no_attempt_before: Option<Instant>,
     last_counts: LogCounts,
+    upload: Option<Upload>,
 }
 
 impl Session {
@@ -75,6 +77,7 @@ impl Session {
             client: None,
             no_attempt_before: None,
             last_counts: LogCounts::default(),
+            upload: None,
         }
     }
 
@@ -132,15 +135,12 @@ impl Session {
             }
             PlcCall::LogMessage { level, id } => self.log_message(level, id).await,
             PlcCall::ResetLog => self.order(Request::ResetLog).await,
-            PlcCall::PurgeBlobs => self.order(Request::PurgeBlobs).await,
-            PlcCall::SeedBlob(seed) => {
-                at_most("the seed", seed.len(), limits::SEED_BYTES)?;
-                self.blob(Request::SeedBlob { seed }).await
+            PlcCall::PurgeBlobs => {
+                self.upload = None;
+                self.order(Request::PurgeBlobs).await
             }
-            PlcCall::AppendChunk { blob, data } => {
-                at_most("the chunk", data.len(), limits::CHUNK_BYTES)?;
-                self.blob(Request::AppendChunk { blob, data }).await
-            }
+            PlcCall::SeedBlob(seed) => self.seed(seed).await,
+            PlcCall::AppendChunk { blob, data } => self.append(blob, data).await,
             PlcCall::Install(program) => self.install(program).await,
             PlcCall::Start => self.order(Request::Start).await,
             PlcCall::Stop => {
@@ -159,6 +159,44 @@ impl Session {
                 Err(CallRefused::NotOffered("this runtime does not execute Python scripts"))
             }
         }
+    }
+
+    async fn seed(&mut self, seed: Vec<u8>) -> Result<PlcAnswer, CallRefused> {
+        at_most("the seed", seed.len(), limits::SEED_BYTES)?;
+        self.hand_over().await?;
+        let blob = self.blob(Request::SeedBlob { seed: seed.clone() }).await?;
+        self.upload = Upload::begin(&seed, blob);
+        Ok(PlcAnswer::Blob(blob))
+    }
+
+    async fn append(&mut self, blob: BlobId, data: Vec<u8>) -> Result<PlcAnswer, CallRefused> {
+        at_most("the chunk", data.len(), limits::CHUNK_BYTES)?;
+        let continues = self.upload.as_ref().is_some_and(|upload| upload.is(blob));
+        let taken = self.upload.as_mut().and_then(|upload| upload.take(blob, &data));
+        if let Some(id) = taken {
+            return Ok(PlcAnswer::Blob(id));
+        }
+        self.hand_over().await?;
+        // Now there is room, unless the chunk alone is too long for collecting.
+        if let (true, Some(upload)) = (continues, &mut self.upload) {
+            if let Some(id) = upload.take(blob, &data) {
+                return Ok(PlcAnswer::Blob(id));
+            }
+            self.upload = None;
+        }
+        Ok(PlcAnswer::Blob(self.blob(Request::AppendChunk { blob, data }).await?))
+    }
+
+    /// Sends the supervisor what has been collected.
+    async fn hand_over(&mut self) -> Result<(), CallRefused> {
+        let Some((request, expected)) = self.upload.as_mut().and_then(Upload::hand_over) else {
+            return Ok(());
+        };
+        let stored = self.blob(request).await;
+        if stored.as_ref() != Ok(&expected) {
+            self.upload = None;
+        }
+        stored.map(drop)
     }
 
     async fn log_message(&mut self, level: u8, id: u32) -> Result<PlcAnswer, CallRefused> {
@@ -187,6 +225,7 @@ impl Session {
                 Ok(ExtraFile { name, blob })
             })
             .collect::<Result<_, CallRefused>>()?;
+        self.hand_over().await?;
         let request = Request::Install(InstallRequest {
             md5,
             library: program.library,
@@ -215,8 +254,8 @@ impl Session {
         self.ask(request, fitting!(Reply::Done => PlcAnswer::Done)).await
     }
 
-    async fn blob(&mut self, request: Request) -> Result<PlcAnswer, CallRefused> {
-        self.ask(request, fitting!(Reply::Blob(x) => PlcAnswer::Blob(x))).await
+    async fn blob(&mut self, request: Request) -> Result<BlobId, CallRefused> {
+        self.ask(request, fitting!(Reply::Blob(x) => x)).await
     }
 
     async fn snapshot(&mut self) -> Result<Arc<Snapshot>, CallRefused> {
@@ -242,6 +281,7 @@ impl Session {
             Err(_) => "it does not answer".to_owned(),
         };
         self.client = None;
+        self.upload = None;
         Err(CallRefused::Unreachable(error))
     }
 
@@ -249,7 +289,11 @@ impl Session {
     async fn client(&mut self) -> Result<&Client, CallRefused> {
         let client = match self.client.take().filter(is_alive) {
             Some(client) => client,
-            None => self.connect().await?,
+            None => {
+                // The new connection knows nothing of blobs.
+                self.upload = None;
+                self.connect().await?
+            }
         };
         Ok(self.client.insert(client))
     }

@@ -179,7 +179,7 @@ async fn a_session_outlives_the_supervisor_and_works_again_when_it_is_back() {
     let mut session = session(&stub);
     session.execute(PlcCall::Status).await.unwrap();
     stub.die().await;
-    until(&mut session, |answer| is_broken(answer)).await;
+    until(&mut session, is_broken).await;
     let refused = session.execute(PlcCall::Start).await;
     assert!(matches!(refused, Err(CallRefused::Unreachable(_))), "{refused:?}");
     stub.serve();
