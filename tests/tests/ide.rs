@@ -230,9 +230,7 @@ fn a_full_trace_buffer_fits_into_the_frames_of_erpc_and_nothing_is_lost() {
         let token = ide.set_trace(&all);
         let api = desk.api();
         let begin = api.stats().trace_samples;
-        while api.stats().trace_samples < begin + 2500 {
-            api.wait("more samples", |_| true);
-        }
+        api.wait("more samples", |_| api.stats().trace_samples >= begin + 2500);
         let mut ticks: Vec<u32> = Vec::new();
         let mut polls = 0;
         while ticks.len() < 2500 {
