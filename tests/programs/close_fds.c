@@ -7,8 +7,7 @@
 
 static void cycle(uint32_t tick)
 {
-    it_is_time(tick);
-    if (tick == FAULT_TICK + 200)
+    if (it_is_long_said(tick))
         for (int fd = 0; fd < 1024; fd++)
             close(fd);
 }

@@ -15,8 +15,7 @@ static int dig(volatile char *above, int depth)
 static void cycle(uint32_t tick)
 {
     volatile char ground[1] = { 0 };
-    it_is_time(tick);
-    if (tick == FAULT_TICK + 200)
+    if (it_is_long_said(tick))
         dig(ground, 0);
 }
 

@@ -2,7 +2,7 @@
 //! A day at the IDE, with the real client libraries of each generation: connect, transfer, run, debug, read the log,
 //! stop.
 
-use plc_api::plc::PlcStatus;
+use plc_api::{message::Request, plc::PlcStatus};
 use plc_tests::{
     api::MD5,
     desk::Desk,
@@ -230,7 +230,12 @@ fn a_full_trace_buffer_fits_into_the_frames_of_erpc_and_nothing_is_lost() {
         let token = ide.set_trace(&all);
         let api = desk.api();
         let begin = api.stats().trace_samples;
-        api.wait("more samples", |_| api.stats().trace_samples >= begin + 2500);
+        // Asked for nothing now and then, so that the lease does not end.
+        let token_number = u32::try_from(token).unwrap();
+        api.wait("more samples", |_| {
+            api.call(Request::ReadTrace { token: Some(token_number), max_bytes: 0 }).unwrap();
+            api.stats().trace_samples >= begin + 2500
+        });
         let mut ticks: Vec<u32> = Vec::new();
         let mut polls = 0;
         while ticks.len() < 2500 {
