@@ -24,7 +24,7 @@ run: ## Run the sample program; an IDE connects at port 3000. ARGS= is given to 
 	target/release/plc-local $(ARGS)
 
 build: sample ## Build all programs, optimised
-	$(CARGO) build --release --locked --workspace --bins
+	$(CARGO) build --release --locked --workspace --exclude plc-tests --bins
 
 sample: target/release/sample.so
 
@@ -49,7 +49,7 @@ check: ## Format, lints, dependencies, licences
 
 full: test ## All of it; takes hours as the project grows
 
-bench: build ## Measure; ARGS='--against HOST:PORT=NAME' measures another eRPC runtime beside this one
+bench: build ## Measure; ARGS='--against HOST:PORT,pid=PID,name=TEXT' measures another eRPC runtime too
 	scripts/need test
 	$(CARGO) run --release --locked -p plc-tests --bin bench -- $(ARGS)
 
