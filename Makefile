@@ -49,8 +49,9 @@ check: ## Format, lints, dependencies, licences
 
 full: test ## All of it; takes hours as the project grows
 
-bench: build ## Measure; ARGS='--against HOST:PORT,pid=PID,name=TEXT' measures another eRPC runtime too
+bench: ## Measure; ARGS='--against HOST:PORT,pid=PID,name=TEXT' measures another eRPC runtime too
 	scripts/need test
+	$(MAKE) --no-print-directory build
 	$(CARGO) run --release --locked -p plc-tests --bin bench -- $(ARGS)
 
 doc: ## API documentation of the crates
