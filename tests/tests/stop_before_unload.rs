@@ -123,6 +123,16 @@ fn ctrl_c_and_sigterm_and_hangup_of_the_desk() {
 }
 
 #[test]
+fn a_desk_waits_for_a_program_that_may_take_long_to_stop() {
+    let (mut desk, api) = running_with("slowstop", "[plc]\nstop_timeout_ms = 60000\n");
+    drop(api);
+    desk.signal(Signal::INT);
+    assert!(desk.wait().success());
+    assert_stopped_once(&desk);
+    assert!(desk.log().contains("still stopping"), "a person is told why it takes so long");
+}
+
+#[test]
 fn the_end_of_the_desk_itself() {
     let (mut desk, api) = running("stopmark");
     drop(api);

@@ -20,7 +20,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{oneshot, watch},
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -40,8 +40,10 @@ use crate::{
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the connector may take to end.
 const CONNECTOR_PATIENCE: Duration = Duration::from_secs(5);
-/// How long the supervisor may: the PLC's stop deadline, and a margin.
-const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the supervisor may: the longest stop deadline that can be configured, and a margin.
+const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(620);
+/// After this a person is told why it takes so long.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// Runs the desk until a signal ends it.
 ///
@@ -51,7 +53,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let programs = Programs::find(&args)?;
     let listener = port::bind(&args.interface, args.port)?;
     let desk = Desk::prepare(args.dir.as_deref())?;
-    let signals = Signals::listen(args.for_ide)?;
+    let mut signals = Signals::listen(args.for_ide)?;
     let (screen, writer) = screen::start()?;
     for note in args.notes() {
         screen.say(&note);
@@ -67,8 +69,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         supervisor: None,
         connector: None,
     };
-    let result = tree.live(signals, opening).await;
-    tree.end().await;
+    let result = tree.live(&mut signals, opening).await;
+    tree.end(&mut signals).await;
     let removed = tree.desk.clear();
     writer.close();
     result.and(removed)
@@ -86,7 +88,7 @@ struct Tree {
 }
 
 impl Tree {
-    async fn live(&mut self, mut signals: Signals, opening: Opening) -> anyhow::Result<()> {
+    async fn live(&mut self, signals: &mut Signals, opening: Opening) -> anyhow::Result<()> {
         let mut supervisor = self.start_supervisor()?;
         let ready = self.readiness.subscribe();
         let ready_in_time = timeout(READY_DEADLINE, became_ready(ready.clone()));
@@ -146,7 +148,7 @@ impl Tree {
     }
 
     /// Starts again what dies, until a signal comes or a process is hopeless.
-    async fn keep_alive(&mut self, mut signals: Signals) -> anyhow::Result<()> {
+    async fn keep_alive(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
         let mut supervisor_deaths = Restarts::default();
         let mut connector_deaths = Restarts::default();
         loop {
@@ -214,12 +216,27 @@ impl Tree {
     }
 
     /// The IDEs first, then the PLC.
-    async fn end(&mut self) {
+    async fn end(&mut self, signals: &mut Signals) {
         if let Some(connector) = self.connector.take() {
-            connector.end(CONNECTOR_PATIENCE, &self.screen).await;
+            connector.end(sleep(CONNECTOR_PATIENCE), &self.screen).await;
         }
         if let Some(supervisor) = self.supervisor.take() {
-            supervisor.end(SUPERVISOR_PATIENCE, &self.screen).await;
+            // How long the PLC may take to stop is the configuration's, up to ten minutes. It kills the program
+            // itself when that has passed; a second signal leaves the program to its worker, which has the same deadline.
+            let impatient = async {
+                let screen = &self.screen;
+                let hint = async {
+                    sleep(SLOW).await;
+                    screen.say("the PLC is still stopping; Ctrl-C again does not wait for it");
+                    std::future::pending().await
+                };
+                tokio::select! {
+                    () = signals.any() => (),
+                    () = sleep(SUPERVISOR_PATIENCE) => (),
+                    () = hint => (),
+                }
+            };
+            supervisor.end(impatient, &self.screen).await;
         }
     }
 }
@@ -283,11 +300,14 @@ impl Signals {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            _ = self.interrupt.recv() => (),
-            _ = self.terminate.recv() => (),
-            _ = self.hangup.recv() => (),
-            () = ide_ended => (),
+        let it_was_the_ide = tokio::select! {
+            _ = self.interrupt.recv() => false,
+            _ = self.terminate.recv() => false,
+            _ = self.hangup.recv() => false,
+            () = ide_ended => true,
+        };
+        if it_was_the_ide {
+            self.ide_ended = None;
         }
     }
 }

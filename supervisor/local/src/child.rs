@@ -2,6 +2,7 @@
 //! One process of ours: started in a group of its own, its output passed on, ended in good order.
 
 use std::{
+    future::Future,
     io,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -97,18 +98,20 @@ impl Process {
         self.child.wait().await
     }
 
-    /// Asks it to end, waits for `patience`, and kills it then.
-    pub(crate) async fn end(mut self, patience: Duration, screen: &Screen) {
+    /// Asks it to end, waits while `patience` does, and kills it then.
+    pub(crate) async fn end(mut self, patience: impl Future<Output = ()>, screen: &Screen) {
         let name = self.name;
         // Without an id it has ended and was reaped, so no other process is meant by mistake.
         if let Some(pid) = self.pid() {
             // It may end at this moment; then there is nobody to ask.
             let _ = kill_process(pid, Signal::TERM);
         }
-        let ended = timeout(patience, self.child.wait()).await;
-        if ended.is_err() {
-            let seconds = patience.as_secs();
-            screen.say(&format!("{name} did not end within {seconds} s and is killed"));
+        let ended = tokio::select! {
+            _ = self.child.wait() => true,
+            () = patience => false,
+        };
+        if !ended {
+            screen.say(&format!("{name} has not ended and is killed"));
             if let Err(error) = self.child.kill().await {
                 screen.say(&format!("{name} cannot be killed: {error}"));
             }
@@ -162,6 +165,8 @@ fn printable(line: &[u8]) -> String {
 mod tests {
     use std::path::Path;
 
+    use tokio::time::sleep;
+
     use super::*;
     use crate::screen;
 
@@ -177,7 +182,7 @@ mod tests {
     async fn a_process_that_ignores_us_is_killed() {
         let (process, _writer, screen) = shell("trap '' TERM; while :; do sleep 0.1; done");
         let pid = process.pid().unwrap();
-        process.end(Duration::from_millis(200), &screen).await;
+        process.end(sleep(Duration::from_millis(200)), &screen).await;
         assert!(rustix::process::test_kill_process(pid).is_err());
     }
 
@@ -193,7 +198,7 @@ mod tests {
         let (process, _writer, screen) = shell("cat");
         let pid = process.pid().unwrap();
         assert_eq!(rustix::process::getpgid(Some(pid)).unwrap(), pid);
-        process.end(Duration::from_secs(10), &screen).await;
+        process.end(sleep(Duration::from_secs(10)), &screen).await;
     }
 
     #[test]
