@@ -39,7 +39,7 @@ test: ## Everything a change must pass: check, unit tests, real clients against 
 
 unit: ## The tests alone
 	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 check: ## Format, lints, dependencies, licences
 	scripts/need check
