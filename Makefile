@@ -47,7 +47,7 @@ check: ## Format, lints, dependencies, licences
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	scripts/check-dependencies
 
-full: test ## All of it; takes hours as the project grows
+full: test ## Everything; no more than test so far
 
 bench: ## Measure; ARGS='--against HOST:PORT,pid=PID,name=TEXT' measures another eRPC runtime too
 	scripts/need test
