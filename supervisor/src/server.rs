@@ -41,7 +41,7 @@ use crate::{
         blobs::{BlobError, Blobs, TransferArea},
         store::{StageError, Store},
     },
-    state::{CommandError, Done},
+    state::{CommandError, Done, IS_RUNNING},
     trace::Read,
     worker_link::Sinks,
 };
@@ -243,9 +243,7 @@ impl Session<'_> {
         // The machine decides; asking first only saves the disk the work.
         let running = self.services.sinks.published.get().status == PlcStatus::Started;
         if running && when_running == WhenRunning::Refuse {
-            let reason =
-                "the PLC is running; stop it first, or install with `plcctl install --restart`";
-            return Err(ApiError::Refused(reason.into()));
+            return Err(ApiError::Refused(IS_RUNNING.into()));
         }
         let store = self.services.store.clone();
         let program = self.with_blobs(move |blobs| store.stage(&request, blobs)).await??;

@@ -32,6 +32,10 @@ mod news;
 #[cfg(test)]
 mod tests;
 
+/// Why a running program is not replaced, and what to do.
+pub const IS_RUNNING: &str =
+    "the PLC is running; stop it first, or install with `plcctl install --restart`";
+
 /// Monotonic time since an arbitrary beginning.
 pub type Time = Duration;
 

@@ -214,7 +214,7 @@ async fn send_orders(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<ToWor
             break;
         }
     }
-    // The writer is kept by this task's end being its drop: a closed channel tells the worker to stop.
+    // Here the writer is dropped, and the end of its channel tells the worker to stop.
 }
 
 async fn hear(mut reader: OwnedReadHalf, sinks: Sinks, news: mpsc::Sender<News>, judge: Killer) {

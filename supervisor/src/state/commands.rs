@@ -4,7 +4,7 @@
 use plc_api::{message::WhenRunning, plc::Wish};
 
 use super::{
-    Done, Job, Machine, Origin, State, Then, Ticket,
+    Done, IS_RUNNING, Job, Machine, Origin, State, Then, Ticket,
     act::{KILL_PATIENCE, SHUTTING_DOWN},
 };
 
@@ -174,8 +174,7 @@ impl Machine {
             (State::Started, WhenRunning::Refuse) => {
                 self.discard_if_new(&job);
                 for ticket in job.tickets {
-                    let reason = "the PLC is running; stop it first, or install with `plcctl install --restart`";
-                    self.refuse(ticket, reason.into());
+                    self.refuse(ticket, IS_RUNNING.into());
                 }
                 State::Started
             }
