@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where every process of ours writes its log: the system's journal when standard error leads there, text on standard
 //! error otherwise.
+//!
+//! In the journal each field of an event is a field of the entry under its own name in capitals, without a prefix:
+//! `program_id` is `PROGRAM_ID=`. So no event may use a name of systemd.journal-fields(7) for something else. Used are
+//! `plc_state`, `plc_level`, `plc_source`, `plc_tick`, `plc_log`, `program_id`, `program_md5`, `worker_pid`, `signal`,
+//! `exit_code`, `core`, `left_out`, `call`, `connector`, `peer`, `uid`, `request_id`, `elapsed_ms`, `error`, and
+//! [`message_id`]. `SYSLOG_IDENTIFIER=` is the name of the program, `PRIORITY=` 3 for error, 4 for warning, 6 for info,
+//! 7 for debug and trace.
 #![forbid(unsafe_code)]
+
+pub mod message_id;
+mod text;
 
 use std::{
     env,
@@ -9,6 +19,7 @@ use std::{
     os::fd::AsFd,
 };
 
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{
     Layer,
     filter::{LevelFilter, Targets},
@@ -16,23 +27,40 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+/// The target of what the PLC program itself says: all levels of it are logged, since their number is bounded.
+pub const PROGRAM: &str = "program";
+
 /// Begins logging. Call once, before the first message.
 ///
 /// `RUST_LOG` chooses what is logged, as `LEVEL` or `TARGET=LEVEL`, separated by commas; without it, or if it
-/// cannot be understood, `info` and worse.
+/// cannot be understood, `info` and worse, and all that the program says.
 pub fn begin() {
     let chosen = env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
-    let filter = chosen.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let filter = chosen.unwrap_or_else(|| {
+        Targets::new().with_default(LevelFilter::INFO).with_target(PROGRAM, LevelFilter::DEBUG)
+    });
     let journal = stderr_is_the_journal().then(tracing_journald::layer);
     let output = match journal {
-        Some(Ok(journal)) => journal.boxed(),
+        Some(Ok(journal)) => {
+            journal.with_field_prefix(None).with_priority_mappings(priorities()).boxed()
+        }
         Some(Err(_)) | None => tracing_subscriber::fmt::layer()
+            .fmt_fields(text::Text)
             .with_writer(io::stderr)
             .with_ansi(io::stderr().is_terminal())
             .with_target(false)
             .boxed(),
     };
     tracing_subscriber::registry().with(output.with_filter(filter)).init();
+}
+
+/// As syslog(3) and everybody else understand them: "notice" is for what stands out.
+fn priorities() -> PriorityMappings {
+    PriorityMappings {
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        ..PriorityMappings::new()
+    }
 }
 
 /// systemd.exec(5), `$JOURNAL_STREAM`: set for services and, by inheritance, for what a terminal started; only

@@ -64,11 +64,13 @@ impl Supervisor {
         }
     }
 
-    /// Tells people something.
+    /// Tells people something. The supervisor writes it to the log; without one it is written here.
     pub(crate) fn notice(&self, level: LogLevel, text: String) {
-        tracing::info!(notice = text, "notice");
-        if let Err(error) = self.send(&FromWorker::Notice { level, text }) {
-            tracing::debug!(error = error.to_string(), "no notice");
+        let notice = FromWorker::Notice { level, text };
+        if self.send(&notice).is_err() {
+            if let FromWorker::Notice { text, .. } = notice {
+                tracing::warn!("{text}");
+            }
         }
     }
 }

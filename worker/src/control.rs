@@ -29,6 +29,16 @@ pub(crate) enum Cause {
     ChannelEnded,
 }
 
+impl Cause {
+    /// For people.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Terminated => "SIGTERM has come",
+            Self::ChannelEnded => "the supervisor is gone",
+        }
+    }
+}
+
 /// Reads orders on a thread of its own, so that they arrive while the program's thread is inside the program.
 ///
 /// # Errors

@@ -78,7 +78,7 @@ impl State {
         if self.at_rest.load(Ordering::Acquire) {
             plc_abi::process_end::end_process(0);
         }
-        tracing::error!(timeout_ms, "the program did not stop in time; the worker aborts");
+        tracing::error!("the program did not stop within {timeout_ms} ms; the worker aborts");
         // A signal, not an exit code: the core dump shows where the program hangs.
         std::process::abort();
     }

@@ -17,6 +17,7 @@ mod plc;
 mod plc_log;
 mod python;
 mod realtime;
+mod report_end;
 mod threads;
 mod trace;
 
@@ -29,20 +30,27 @@ use clap::Parser;
 #[command(version)]
 struct Args {
     /// The program's working directory: its extra files, and what it writes
-    #[arg(long, value_name = "DIR")]
-    work_dir: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "report_end")]
+    work_dir: Option<PathBuf>,
     /// An existing file; only one worker at a time gets a lock on it
-    #[arg(long, value_name = "FILE")]
-    lock: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "report_end")]
+    lock: Option<PathBuf>,
+    /// Only tell the supervisor how the worker of this unit ended; for the unit's ExecStopPost=
+    #[arg(long, exclusive = true)]
+    report_end: bool,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let (Some(work_dir), Some(lock)) = (args.work_dir, args.lock) else {
+        report_end::send_report();
+        return ExitCode::SUCCESS;
+    };
     plc_journal::begin();
-    match app::run(&args.work_dir, &args.lock) {
+    match app::run(&work_dir, &lock) {
         Ok(refusal) => refusal,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the worker failed");
+            tracing::error!("the worker failed: {error:#}");
             ExitCode::FAILURE
         }
     }

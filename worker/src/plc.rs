@@ -133,7 +133,10 @@ impl Plc {
             Ok(loaded) => loaded,
             Err(error) => {
                 let reason = format!("{error:#}");
-                tracing::warn!(program_id = order.program_id, error = reason, "not loaded");
+                tracing::warn!(
+                    program_id = order.program_id,
+                    "the program is not loaded: {reason}"
+                );
                 self.supervisor.answer(id, Outcome::LoadFailed(LoadFailure { reason }));
                 return Step::Break(exit_code::FAILED);
             }
@@ -149,7 +152,11 @@ impl Plc {
             logs: facts.logs,
             wants_python: facts.wants_python,
         };
-        tracing::info!(program_id = order.program_id, program_md5 = order.md5.as_str(), "loaded");
+        tracing::info!(
+            program_id = order.program_id,
+            program_md5 = order.md5.as_str(),
+            "the program is loaded"
+        );
         self.phase = Phase::Loaded { program, realtime: order.realtime };
         self.supervisor.answer(id, Outcome::Loaded(report));
         Step::Continue(())
@@ -161,7 +168,7 @@ impl Plc {
         let Some(listener) = self.listener.take() else {
             return;
         };
-        match LogDrain::begin(reader, listener, self.data.clone()) {
+        match LogDrain::begin(reader, listener, self.data.clone(), self.supervisor.clone()) {
             Ok(log) => self.log = Some(log),
             Err(error) => self
                 .supervisor
@@ -191,14 +198,14 @@ impl Plc {
             Ok(program) => {
                 let trace = self.serve_the_running(&program, realtime);
                 self.phase = Phase::Running { program, trace };
-                tracing::info!("started");
+                tracing::info!("the program has started");
                 self.supervisor.answer(id, Outcome::Started);
                 Step::Continue(())
             }
             Err((_, error)) => {
                 self.finish_log();
                 let reason = realtime::explain_start_failure(error.0);
-                tracing::warn!(error = reason, "not started");
+                tracing::warn!("the program did not start: {reason}");
                 let failure = StartFailure { code: error.0, reason };
                 self.supervisor.answer(id, Outcome::StartFailed(failure));
                 Step::Break(exit_code::FAILED)
@@ -247,7 +254,7 @@ impl Plc {
 
     /// SIGTERM or the end of the channel. A Stop that waits in the queue gets its answer all the same.
     fn end_without_order(&mut self, cause: Cause, events: &Receiver<Event>) {
-        tracing::info!(cause = format!("{cause:?}"), "ending");
+        tracing::info!(cause = format!("{cause:?}"), "{}; the program is stopped", cause.as_str());
         self.stop();
         if cause == Cause::Terminated {
             self.supervisor.notice(
@@ -269,7 +276,7 @@ impl Plc {
         {
             let _stopped = program.stop();
             self.deadline.program_is_at_rest();
-            tracing::info!("stopped");
+            tracing::info!("the program has stopped");
             if let Some(trace) = trace {
                 trace.finish();
             }

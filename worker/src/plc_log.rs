@@ -16,10 +16,13 @@ use plc_abi::{
     last_words::{self, Listener},
 };
 use plc_api::{limits, log::LogLevel};
-use plc_worker_link::{Data, LoggedMessage};
+use plc_worker_link::{Data, FromWorker, LoggedMessage};
 use serde_bytes::ByteBuf;
 
-use crate::{channel::DataChannel, load, threads};
+use crate::{
+    channel::{DataChannel, Supervisor},
+    load, threads,
+};
 
 /// Time between two looks at the program's log.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -46,6 +49,7 @@ impl LogDrain {
         reader: LogReader,
         listener: Listener,
         data: DataChannel,
+        supervisor: Supervisor,
     ) -> io::Result<Self> {
         listener.announce();
         let finishing = Arc::new(AtomicBool::new(false));
@@ -53,6 +57,7 @@ impl LogDrain {
             reader,
             listener,
             data,
+            supervisor,
             cursors: [Cursor::default(); LogLevel::ALL.len()],
             finishing: Arc::clone(&finishing),
         };
@@ -74,6 +79,7 @@ struct Drain {
     reader: LogReader,
     listener: Listener,
     data: DataChannel,
+    supervisor: Supervisor,
     cursors: [Cursor; LogLevel::ALL.len()],
     finishing: Arc<AtomicBool>,
 }
@@ -86,6 +92,8 @@ impl Drain {
             let finishing = self.finishing.load(Ordering::Acquire);
             if asked.is_some() && !finishing {
                 load::lift_memory_limit();
+                // That the channel ended is somebody else's to notice.
+                let _ = self.supervisor.send(&FromWorker::Dying);
             }
             self.read_all();
             if let Some(ask) = asked {

@@ -11,6 +11,8 @@ use plc_api::{
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::ended::Ended;
+
 /// Supervisor to worker, control channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToWorker {
@@ -108,6 +110,10 @@ pub enum FromWorker {
         /// A sentence with the next step.
         text: String,
     },
+    /// A fatal signal has come. No beat comes while the kernel writes the core dump, which may take long.
+    Dying,
+    /// How the process ended, sent by the service manager's side of it. Read with [`Ended::find`].
+    Ended(Ended),
 }
 
 /// Who the worker is.
