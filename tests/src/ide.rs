@@ -2,16 +2,23 @@
 //! An IDE as the runtime sees it: the real client libraries, driven through the shims in `tests/clients`.
 
 use std::{
+    ffi::OsString,
     fmt::Write as _,
     io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// Which client library, in the manner of which IDEs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generation {
+    /// Pyro 3.16, whole files, no debug token, samples over a second connection: 2015 to 2018.
+    Pyro3Files,
+    /// Pyro 3.16 through the connector of an IDE of 2019, with blobs and token: to 2022.
+    Pyro3,
     /// Pyro5 with serpent: 2022-10 to 2023-05.
     Pyro5Serpent,
     /// Pyro5 with msgpack: 2023-05 to 2024-01.
@@ -23,13 +30,47 @@ pub enum Generation {
 }
 
 impl Generation {
-    /// All of them.
+    /// All that run on Python 3.
     pub const ALL: [Self; 4] = [Self::Pyro5Serpent, Self::Pyro5, Self::Erpc11, Self::Erpc12];
+    /// All that run on Python 2.
+    pub const PYTHON2: [Self; 2] = [Self::Pyro3Files, Self::Pyro3];
 
     /// Whether its library is erpc.
     #[must_use]
     pub fn is_erpc(self) -> bool {
         matches!(self, Self::Erpc11 | Self::Erpc12)
+    }
+
+    /// What runs its client library, and which script it runs.
+    ///
+    /// # Panics
+    /// The library is not installed; says how to.
+    fn client(self) -> Vec<OsString> {
+        let clients = crate::root().join("target/clients");
+        let (environment, script) = match self {
+            // It lives in a Debian of its own, and is handed the script that it does not see.
+            Self::Pyro3Files | Self::Pyro3 => {
+                let script = include_str!("../clients/pyro3_client.py").into();
+                let root = python2_root().into();
+                return vec!["chroot".into(), root, "python2.7".into(), "-c".into(), script];
+            }
+            Self::Pyro5Serpent | Self::Pyro5 => ("pyro5", "pyro5_client.py"),
+            Self::Erpc11 => ("erpc11", "erpc_client.py"),
+            Self::Erpc12 => ("erpc12", "erpc_client.py"),
+        };
+        let python = clients.join(environment).join("bin/python");
+        assert!(python.exists(), "{} is missing; run `scripts/need test`", python.display());
+        vec![python.into(), crate::root().join("tests/clients").join(script).into()]
+    }
+
+    /// The options of its script.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Pyro3Files => &["--ide", "files"],
+            Self::Pyro3 => &["--ide", "connector"],
+            Self::Pyro5Serpent => &["--serializer", "serpent"],
+            Self::Pyro5 | Self::Erpc11 | Self::Erpc12 => &[],
+        }
     }
 
     /// Bytes of one chunk in its transfers.
@@ -59,6 +100,8 @@ pub struct Ide {
     process: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
+    /// The IDE's project, for those that want one.
+    _project: Option<TempDir>,
 }
 
 impl Drop for Ide {
@@ -75,25 +118,56 @@ impl Ide {
     /// The client libraries are not installed; says how to.
     #[must_use]
     pub fn new(generation: Generation, port: u16) -> Self {
-        let (environment, shim, options): (_, _, &[&str]) = match generation {
-            Generation::Pyro5Serpent => ("pyro5", "pyro5_client.py", &["--serializer", "serpent"]),
-            Generation::Pyro5 => ("pyro5", "pyro5_client.py", &[]),
-            Generation::Erpc11 => ("erpc11", "erpc_client.py", &[]),
-            Generation::Erpc12 => ("erpc12", "erpc_client.py", &[]),
-        };
-        let python = crate::root().join("target/clients").join(environment).join("bin/python");
-        assert!(python.exists(), "{} is missing; run `scripts/need test`", python.display());
-        let mut process = Command::new(python)
-            .arg(crate::root().join("tests/clients").join(shim))
-            .arg(format!("127.0.0.1:{port}"))
-            .args(options)
+        Self::behind(&[], generation, port)
+    }
+
+    /// The same, run by a command in front of it, such as one that enters another network.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn behind(wrapper: &[String], generation: Generation, port: u16) -> Self {
+        let mut line: Vec<OsString> = wrapper.iter().map(Into::into).collect();
+        line.extend(generation.client());
+        line.push(format!("127.0.0.1:{port}").into());
+        line.extend(generation.options().iter().map(Into::into));
+        Self::run(line, generation)
+    }
+
+    /// An IDE that speaks TLS itself, in the manner of its generation, with this key, `ID:secret`: of those that do
+    /// so, [`Generation::Pyro3`] and [`Generation::Erpc12`].
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn with_key(generation: Generation, key: &str, port: u16) -> Self {
+        let mut line = generation.client();
+        if generation == Generation::Pyro3 {
+            // What its users have to set on Linux; and an OpenSSL of its time, before distributions forbade TLS 1.0.
+            let set = ["env", "PYRO_BROKEN_MSGWAITALL=1", "OPENSSL_CONF=/dev/null"];
+            line.splice(0..0, set.map(Into::into));
+        } else {
+            let python = crate::root().join("target/clients/erpcs/bin/python");
+            assert!(python.exists(), "{} is missing; run `scripts/need test`", python.display());
+            line[0] = python.into();
+        }
+        line.push(format!("127.0.0.1:{port}").into());
+        line.extend(generation.options().iter().map(Into::into));
+        line.extend(["--key".into(), key.into()]);
+        Self::run(line, generation)
+    }
+
+    fn run(mut line: Vec<OsString>, generation: Generation) -> Self {
+        let project = (generation == Generation::Pyro3).then(|| project(&mut line));
+        let mut process = Command::new(&line[0])
+            .args(&line[1..])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the shim can be run");
         let requests = process.stdin.take().expect("piped");
         let answers = BufReader::new(process.stdout.take().expect("piped"));
-        Self { generation, process, requests, answers }
+        Self { generation, process, requests, answers, _project: project }
     }
 
     /// Calls a method.
@@ -166,7 +240,8 @@ impl Ide {
         (status, counts.collect())
     }
 
-    /// Transfers a program as the IDE does: purge, the extra files, the library, `NewPLC`. Each id is compared.
+    /// Transfers a program as the IDE does: purge, the extra files, the library, `NewPLC`. Each id is compared. The
+    /// oldest do it all in `NewPLC`.
     ///
     /// # Errors
     /// What `NewPLC` raised.
@@ -179,10 +254,14 @@ impl Ide {
         library: &[u8],
         extra: &[(&str, &[u8])],
     ) -> Result<bool, Raised> {
-        self.must("PurgeBlobs", json!([]));
+        let whole = self.generation == Generation::Pyro3Files;
+        if !whole {
+            self.must("PurgeBlobs", json!([]));
+        }
+        let mut part = |name, data| if whole { hex(data) } else { self.upload(name, data) };
         let extra: Vec<Value> =
-            extra.iter().map(|(name, data)| json!([name, self.upload(name, data)])).collect();
-        let library = self.upload(md5, library);
+            extra.iter().map(|(name, data)| json!([name, part(name, data)])).collect();
+        let library = part(md5, library);
         let answer = self.call("NewPLC", json!([md5, library, extra]))?;
         Ok(answer.as_bool().unwrap_or_else(|| answer == json!(1)))
     }
@@ -198,6 +277,10 @@ impl Ide {
         } else {
             hex(seed.as_bytes())
         };
+        if self.generation == Generation::Pyro3 {
+            let upload = json!({ "upload": hex(data), "seed": seed });
+            return self.send(&upload).expect("the IDE's own transfer");
+        }
         let mut id = self.must("SeedBlob", json!([seed]));
         for chunk in data.chunks(self.generation.chunk_bytes()) {
             id = self.must("AppendChunkToBlob", json!([hex(chunk), id]));
@@ -229,7 +312,11 @@ impl Ide {
     /// # Panics
     /// The call fails.
     pub fn read_trace(&mut self, token: i64) -> (String, Vec<(u32, Vec<u8>)>) {
-        let answer = self.must("GetTraceVariables", json!([token]));
+        let arguments = match self.generation {
+            Generation::Pyro3Files => json!([]),
+            _ => json!([token]),
+        };
+        let answer = self.must("GetTraceVariables", arguments);
         let status = match &answer[0] {
             Value::Number(number) => {
                 let words = ["Empty", "Stopped", "Started", "Broken", "Disconnected"];
@@ -264,6 +351,23 @@ impl Ide {
         texts.reverse();
         texts
     }
+}
+
+/// The root file system that has Python 2.7.
+fn python2_root() -> PathBuf {
+    assert!(rustix::process::geteuid().is_root(), "chroot is for root: run this test as root");
+    let root = crate::root().join("target/clients/python2");
+    assert!(root.exists(), "{} is missing; run `scripts/need test` as root", root.display());
+    root
+}
+
+/// Makes an empty project for an IDE in [`python2_root`], and tells its command line where.
+fn project(line: &mut Vec<OsString>) -> TempDir {
+    let root = python2_root();
+    let dir = tempfile::tempdir_in(root.join("tmp")).expect("a directory");
+    let seen = dir.path().strip_prefix(&root).expect("it was made there");
+    line.extend(["--project".into(), Path::new("/").join(seen).into()]);
+    dir
 }
 
 /// What an eRPC answer says: its one output, its outputs in their order, or nothing. A code other than 0 is an error

@@ -69,7 +69,10 @@ fn day(generation: Generation) {
 fn connect(ide: &mut Ide) {
     let answer = ide.call("GetPLCID", json!([]));
     match ide.generation {
-        Generation::Pyro5Serpent | Generation::Pyro5 => assert_eq!(answer, Ok(Value::Null)),
+        Generation::Pyro3Files
+        | Generation::Pyro3
+        | Generation::Pyro5Serpent
+        | Generation::Pyro5 => assert_eq!(answer, Ok(Value::Null)),
         // "Unsupported codec version": a warning in the IDE.
         Generation::Erpc11 => assert!(is_codec_error(&answer), "{answer:?}"),
         // 2: "not supported", a warning in the IDE.

@@ -3,13 +3,13 @@
 //!
 //! An IDE drops its connection, and with it the user's debugging session, on most kinds of error. So wherever a
 //! method has a value that means "no", that value is the answer; for the rest each protocol has one error that
-//! the IDE survives, here called [`Outcome::Soft`]. In the table, `soft` is in Pyro5 the exception
-//! `Pyro5.errors.ProtocolError` with the reason, in eRPC result code 2 with empty outputs; the reason is also in our
-//! log. Both make the IDE log a line and go on with a default of its own.
+//! the IDE survives, here called [`Outcome::Soft`]. In the table, `soft` is in Pyro3 the exception
+//! `Pyro.errors.ProtocolError` with the reason and in Pyro5 `Pyro5.errors.ProtocolError`, in eRPC result code 2 with
+//! empty outputs; the reason is also in our log. All make the IDE log a line and go on with a default of its own.
 //!
-//! | method | refused because | answer | Pyro5 | eRPC |
+//! | method | refused because | answer | Pyro3, Pyro5 | eRPC |
 //! | --- | --- | --- | --- | --- |
-//! | `GetPLCID` | no key on this connection | missing | `None` | soft, nothing is enrolled |
+//! | `GetPLCID` | no key on this connection, and pairing is not open | missing | `None` | soft, nothing is enrolled |
 //! | `GetLogMessage` | gone, or never was | missing | `None` | soft |
 //! | `AppendChunkToBlob` | unknown blob, too large, disk full | no blob | `None` | empty id |
 //! | `NewPLC` | running, blob unknown, does not load | false | `False` | false |
@@ -23,10 +23,12 @@
 //! | any other, and `SeedBlob` | any, such as an unreachable supervisor | soft | exception | result 2 |
 //!
 //! A request that cannot be understood at all: an unknown method is `AttributeError` in Pyro5, wrong arguments are
-//! `TypeError`; eRPC has no answer that fits an unknown method's outputs, so its connection is closed.
+//! `TypeError`, in Pyro3 both are `ProtocolError`; eRPC has no answer that fits an unknown method's outputs, so its
+//! connection is closed.
 
 use plc_connector::{
     api::{
+        key::ApiKey,
         log::{LogCounts, LogMessage},
         plc::PlcStatus,
         program::BlobId,
@@ -42,6 +44,8 @@ use crate::method::Method;
 pub enum Outcome {
     /// It was done.
     Done,
+    /// Whose key, and the key.
+    Identity(ApiKey),
     /// Yes or no.
     Flag(bool),
     /// The blob's id, or that there is no such blob.
@@ -77,6 +81,7 @@ impl Outcome {
     fn of_answer(answer: PlcAnswer) -> Self {
         match answer {
             PlcAnswer::Done => Self::Done,
+            PlcAnswer::Identity(key) => Self::Identity(key),
             PlcAnswer::Status { status, counts } => Self::Status(status, counts),
             PlcAnswer::LogMessage(Some(message)) => Self::Log(message),
             PlcAnswer::LogMessage(None) => Self::Missing,

@@ -41,7 +41,7 @@ pub trait Codec {
     ///
     /// # Errors
     /// [`Malformed`] when it is too long, or no frame of this protocol.
-    fn measure(&self, bytes: &[u8]) -> Result<Measure, Malformed>;
+    fn measure(&mut self, bytes: &[u8]) -> Result<Measure, Malformed>;
 
     /// Understands one whole frame.
     ///
@@ -50,5 +50,5 @@ pub trait Codec {
     fn receive(&mut self, frame: &[u8]) -> Result<Received<Self::Ticket>, Malformed>;
 
     /// Writes the answer to a call; nothing if the peer wants none.
-    fn answer(&self, method: Method, outcome: Outcome, ticket: Self::Ticket) -> Vec<u8>;
+    fn answer(&mut self, method: Method, outcome: Outcome, ticket: Self::Ticket) -> Vec<u8>;
 }

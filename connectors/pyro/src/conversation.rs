@@ -3,7 +3,11 @@
 //!
 //! Works over any stream of bytes, so that a front end may put TLS before it.
 
-use std::io;
+use std::{
+    hash::{BuildHasher, RandomState},
+    io,
+    time::Duration,
+};
 
 use plc_connector::{
     api::limits,
@@ -22,8 +26,16 @@ use crate::{
     codec::{Codec, Malformed, Received},
     detect::{Detected, detect},
     erpc::Erpc,
+    pyro3::{self, Pyro3, header::WireVersion, shared::Shared},
     pyro5::Pyro5,
 };
+
+/// How long a peer may be silent before it counts as one that waits for us to speak: every client that speaks first does
+/// so in the same breath as it connects, and the others pay this once for each connection.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// An IDE's two connections meet nowhere else than in its connector's process.
+static SHARED: Shared = Shared::new();
 
 /// Why a conversation ended before the peer closed it.
 #[derive(Debug, Error)]
@@ -38,11 +50,14 @@ pub enum ConversationError {
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// The peer was answered and is not to be listened to any longer.
-    #[error("{0}")]
+    #[error("its message is refused: {0}")]
     Dismissed(&'static str),
-    /// The peer waits for us to speak first, as the IDEs of before 2022 do, or does nothing at all.
-    #[error("the peer is silent; IDEs of the Pyro3 generation are not served by this release")]
+    /// The peer does nothing, even when it was spoken to.
+    #[error("the peer is silent")]
     Silent,
+    /// The key that the peer has shown to have counts no more.
+    #[error("its key is taken away: {0}")]
+    Revoked(String),
     /// The peer speaks TLS, which this port does not.
     #[error("the peer speaks TLS, which is not served on this port")]
     Tls,
@@ -59,11 +74,30 @@ pub async fn converse<S>(stream: S, session: Session) -> Result<(), Conversation
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    converse_with(WireVersion::default(), stream, session).await
+}
+
+/// The same, with Pyro3 in this wire version.
+///
+/// # Errors
+/// As [`converse`].
+pub async fn converse_with<S>(
+    pyro3: WireVersion,
+    stream: S,
+    session: Session,
+) -> Result<(), ConversationError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (reader, writer) = tokio::io::split(stream);
     let mut wire = Wire { intake: Intake::new(reader), writer, session };
-    let detected = timeout(FIRST_BYTES_DEADLINE, wire.first_bytes())
-        .await
-        .unwrap_or(Ok(Some(Detected::Need(0))))?;
+    let detected = match timeout(SILENCE, wire.first_bytes()).await {
+        Ok(detected) => detected?,
+        Err(_) if wire.intake.buffered().is_empty() => return wire.speak_first(pyro3).await,
+        Err(_) => timeout(FIRST_BYTES_DEADLINE, wire.first_bytes())
+            .await
+            .unwrap_or(Ok(Some(Detected::Need(0))))?,
+    };
     debug!(peer = wire.session.peer(), ?detected, "protocol");
     match detected {
         None => Ok(()),
@@ -73,6 +107,13 @@ where
         Some(Detected::Unknown) => Err(ConversationError::UnknownProtocol),
         Some(Detected::Need(_)) => Err(ConversationError::Silent),
     }
+}
+
+/// Bytes that no other connection has.
+fn unique() -> [u8; 16] {
+    // Each has a key of its own, begun from the system's randomness.
+    let half = || u128::from(RandomState::new().hash_one(()));
+    ((half() << 64) | half()).to_be_bytes()
 }
 
 struct Wire<S> {
@@ -93,8 +134,27 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
         Ok(None)
     }
 
+    /// Speaks to a peer that waits for it, as those of Pyro3 do.
+    async fn speak_first(mut self, version: WireVersion) -> Result<(), ConversationError> {
+        debug!(peer = self.session.peer(), "protocol of those who wait to be spoken to: Pyro3");
+        self.send(&pyro3::greeting(version, unique())).await?;
+        match timeout(FIRST_BYTES_DEADLINE, self.intake.more()).await {
+            Ok(Ok(true)) => self.talk(Pyro3::new(version, unique(), &SHARED)).await,
+            Ok(Ok(false)) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(ConversationError::Silent),
+        }
+    }
+
     async fn talk<C: Codec>(&mut self, mut codec: C) -> Result<(), ConversationError> {
-        while let Some(frame) = self.intake.frame(|bytes| codec.measure(bytes)).await? {
+        loop {
+            let frame = tokio::select! {
+                frame = self.intake.frame(|bytes| codec.measure(bytes)) => frame?,
+                reason = self.session.revoked() => return Err(ConversationError::Revoked(reason)),
+            };
+            let Some(frame) = frame else {
+                return Ok(());
+            };
             match codec.receive(&frame)? {
                 Received::Reply(bytes) => self.send(&bytes).await?,
                 Received::Farewell(bytes, reason) => {
@@ -113,7 +173,6 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
                 }
             }
         }
-        Ok(())
     }
 
     async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -126,3 +185,4 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
 
 // The longest chunk must fit into a frame of every protocol that carries it whole.
 const _: () = assert!(crate::pyro5::MAX_MESSAGE_BYTES > 4 * limits::CHUNK_BYTES);
+const _: () = assert!(pyro3::MAX_CALL_BYTES > limits::CHUNK_BYTES);

@@ -2,7 +2,7 @@
 //! Which protocol a peer speaks, by its first bytes.
 //!
 //! Every client but those of Pyro3 speaks first; a Pyro3 client waits for the server's challenge, so silence is its
-//! mark. eRPC changed its frame header between releases; the newer one begins with a check of itself.
+//! mark, and there is nothing to detect. eRPC changed its frame header between releases; the newer one begins with a check of itself.
 
 use crate::erpc::frame::{Framing, header_crc};
 

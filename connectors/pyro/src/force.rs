@@ -11,7 +11,7 @@ const STRING_BODY: usize = 126;
 /// The bytes of `value` as a variable of `iec_type`; `None` if the two do not go together.
 ///
 /// Integers wrap around at their type's width, as the reference runtime's do; a STRING is one length byte and 126
-/// bytes, padded with zeros. The types of time have no form in Pyro5; see [`time_bytes`].
+/// bytes, padded with zeros. The types of time come as a `timedelta`, which only Pyro3 can carry.
 #[must_use]
 pub fn bytes_of(iec_type: &str, value: &Value) -> Option<Vec<u8>> {
     match iec_type {
@@ -23,14 +23,19 @@ pub fn bytes_of(iec_type: &str, value: &Value) -> Option<Vec<u8>> {
         "REAL" => Some(single(float(value)?).to_ne_bytes().to_vec()),
         "LREAL" => Some(float(value)?.to_ne_bytes().to_vec()),
         "STRING" => string(value),
+        "TIME" | "DATE" | "TOD" | "DT" => {
+            let Value::Span { days, seconds, microseconds } = value else {
+                return None;
+            };
+            time_bytes(*days, *seconds, *microseconds)
+        }
         _ => None,
     }
 }
 
 /// The bytes of a TIME, DATE, TOD or DT from a Python `timedelta` in its normal form: two C `long`s, seconds and
 /// nanoseconds. `None` if it is not normal, or does not fit.
-#[must_use]
-pub fn time_bytes(days: i64, seconds: i64, microseconds: i64) -> Option<Vec<u8>> {
+fn time_bytes(days: i64, seconds: i64, microseconds: i64) -> Option<Vec<u8>> {
     if !(0..86_400).contains(&seconds) || !(0..1_000_000).contains(&microseconds) {
         return None;
     }
@@ -47,7 +52,12 @@ fn truth(value: &Value) -> Option<bool> {
         Value::Bool(value) => Some(*value),
         Value::Int(value) => Some(*value != 0),
         Value::Float(value) => Some(*value != 0.0),
-        Value::None | Value::Text(_) | Value::Bytes(_) | Value::List(_) | Value::Map(_) => None,
+        Value::None
+        | Value::Text(_)
+        | Value::Bytes(_)
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Span { .. } => None,
     }
 }
 
@@ -72,7 +82,12 @@ fn float(value: &Value) -> Option<f64> {
             reason = "an integer becomes the nearest float, as in Python"
         )]
         Value::Int(value) => Some(*value as f64),
-        Value::None | Value::Text(_) | Value::Bytes(_) | Value::List(_) | Value::Map(_) => None,
+        Value::None
+        | Value::Text(_)
+        | Value::Bytes(_)
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Span { .. } => None,
     }
 }
 
@@ -93,7 +108,8 @@ fn string(value: &Value) -> Option<Vec<u8>> {
         | Value::Int(_)
         | Value::Float(_)
         | Value::List(_)
-        | Value::Map(_) => return None,
+        | Value::Map(_)
+        | Value::Span { .. } => return None,
     };
     let length = u8::try_from(text.len()).ok()?;
     let mut bytes = vec![0; 1 + STRING_BODY];
@@ -147,9 +163,19 @@ mod tests {
             ("STRING", 1.into()),
             ("REAL", Value::None),
             ("TIME", 1.into()),
+            ("INT", Value::Span { days: 0, seconds: 1, microseconds: 0 }),
             ("WSTRING", Value::text("x")),
         ] {
             assert_eq!(bytes_of(iec_type, &value), None, "{iec_type}");
+        }
+    }
+
+    #[test]
+    fn every_type_of_time_takes_a_timedelta() {
+        let value = Value::Span { days: 1, seconds: 2, microseconds: 3 };
+        let expected = [86_402_isize.to_ne_bytes(), 3000_isize.to_ne_bytes()].concat();
+        for iec_type in ["TIME", "DATE", "TOD", "DT"] {
+            assert_eq!(bytes_of(iec_type, &value).as_ref(), Some(&expected), "{iec_type}");
         }
     }
 

@@ -28,6 +28,15 @@ pub enum Value {
     List(Vec<Value>),
     /// `dict`
     Map(Vec<(Value, Value)>),
+    /// `datetime.timedelta`, which only pickle can carry.
+    Span {
+        /// May be negative.
+        days: i64,
+        /// 0 to 86 399 in what Python writes.
+        seconds: i64,
+        /// 0 to 999 999 in what Python writes.
+        microseconds: i64,
+    },
 }
 
 impl Value {

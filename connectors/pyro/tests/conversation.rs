@@ -22,8 +22,9 @@ use plc_connector::{
     session::{Session, Supervisor},
 };
 use plc_connector_pyro::{
-    conversation::{ConversationError, converse},
+    conversation::{ConversationError, converse, converse_with},
     erpc::frame::{self, Framing},
+    pyro3::header::WireVersion,
     pyro5::{msgpack, serpent},
     value::Value,
 };
@@ -50,7 +51,7 @@ const GET_PLC_ID: u8 = 3;
 impl Ide {
     fn new(stub: &Stub) -> Self {
         let supervisor = Supervisor { socket: stub.socket(), connector: "pyro".to_owned() };
-        let session = Session::new(Arc::new(supervisor), "ide".to_owned(), String::new());
+        let session = Session::new(Arc::new(supervisor), "ide".to_owned(), None);
         let (stream, theirs) = duplex(4096);
         Self { stream, conversation: tokio::spawn(converse(theirs, session)), sequence: 0 }
     }
@@ -252,9 +253,148 @@ async fn a_peer_that_only_connects_and_leaves_is_no_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_peer_is_given_up_and_named_as_what_it_probably_is() {
+async fn a_silent_peer_is_spoken_to_and_then_given_up() {
     let stub = Stub::new(obedient);
     let mut ide = Ide::new(&stub);
     let error = (&mut ide.conversation).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("Pyro3"), "{error}");
+    assert!(error.to_string().contains("silent"), "{error}");
+    let mut challenge = Vec::new();
+    ide.stream.read_to_end(&mut challenge).await.unwrap();
+    assert!(challenge.starts_with(b"PYRO\x00\x05\x00\x12"), "{challenge:x?}");
+    assert_eq!(challenge.len(), 18 + 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_speaks_slowly_is_not_taken_for_one_that_waits() {
+    let stub = Stub::new(obedient);
+    let mut ide = Ide::new(&stub);
+    let hello = b"\x08\x00\x06\x44\x00\x04\x01\x01\x02\x00\x00\x00";
+    ide.stream.write_all(&hello[..1]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ide.stream.write_all(&hello[1..]).await.unwrap();
+    let mut answer = [0; 12];
+    ide.stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer[4..8], [2, 4, 1, 1], "{answer:x?}");
+}
+
+impl Ide {
+    /// Waits to be spoken to and answers, as Pyro3 does; the object's id.
+    async fn greet_pyro3(&mut self, version: u8) -> Vec<u8> {
+        let mut challenge = [0; 18 + 16];
+        self.stream.read_exact(&mut challenge).await.unwrap();
+        assert_eq!(challenge[..6], [b'P', b'Y', b'R', b'O', 0, version]);
+        self.send_pyro3(version, b"CONNECT0123456789abcdef").await;
+        let mut granted = [0; 7];
+        self.stream.read_exact(&mut granted).await.unwrap();
+        assert_eq!(&granted, b"GRANTED");
+        let resolve = b"\x80\x02(U\x20c0000000011000001000000010000001U\x0eResolvePYROLOCK\0U\x09PLCObject\x85t.";
+        self.send_pyro3(version, resolve).await;
+        let id = self.receive_pyro3().await;
+        id[4..id.len() - 1].to_vec()
+    }
+
+    async fn send_pyro3(&mut self, version: u8, body: &[u8]) {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        let head = [&b"PYRO\0"[..], &[version, 0, 18], &length, &[0; 6]].concat();
+        self.stream.write_all(&[&head, body].concat()).await.unwrap();
+    }
+
+    async fn receive_pyro3(&mut self) -> Vec<u8> {
+        let mut head = [0; 18];
+        self.stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes(head[8..12].try_into().unwrap());
+        let mut body = vec![0; length.try_into().unwrap()];
+        self.stream.read_exact(&mut body).await.unwrap();
+        body
+    }
+
+    async fn call_pyro3(&mut self, id: &[u8], method: &str, arguments: &[u8]) -> Vec<u8> {
+        let name = [&[b'U', u8::try_from(method.len()).unwrap()], method.as_bytes()].concat();
+        let id = [&[b'U', u8::try_from(id.len()).unwrap()], id].concat();
+        let call = [b"\x80\x02(", &id[..], &name, b"K\x03(", arguments, b"}\x86t."].concat();
+        self.send_pyro3(5, &call).await;
+        self.receive_pyro3().await
+    }
+}
+
+#[tokio::test]
+async fn a_pyro3_ide_starts_the_plc_and_sees_it_run() {
+    let stub = Stub::new(obedient);
+    let mut ide = Ide::new(&stub);
+    let id = ide.greet_pyro3(5).await;
+    assert_eq!(ide.call_pyro3(&id, "_r_ha", b"U\x08GetPLCIDt").await, b"\x80\x02K\x01.");
+    assert_eq!(ide.call_pyro3(&id, "GetPLCID", b"t").await, b"\x80\x02N.");
+    assert_eq!(ide.call_pyro3(&id, "StartPLC", b"t").await, b"\x80\x02N.");
+    let status = ide.call_pyro3(&id, "GetPLCstatus", b"t").await;
+    assert!(status.starts_with(b"\x80\x02U\x07Started]"), "{}", status.escape_ascii());
+    drop(ide.stream);
+    assert!(ide.conversation.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn each_pyro3_ide_has_an_object_id_of_its_own() {
+    let stub = Stub::new(obedient);
+    let (mut one, mut other) = (Ide::new(&stub), Ide::new(&stub));
+    assert_ne!(one.greet_pyro3(5).await, other.greet_pyro3(5).await);
+}
+
+#[tokio::test]
+async fn a_whole_program_reaches_the_supervisor_in_chunks() {
+    let stub = Stub::new(|request, _| match request {
+        Request::SeedBlob { seed } => Ok(Reply::Blob(BlobId([seed[0]; 16]))),
+        Request::AppendChunk { blob, .. } => Ok(Reply::Blob(*blob)),
+        Request::Install(_) => Ok(Reply::Installed { program_id: "1-x".to_owned() }),
+        _ => Ok(Reply::Done),
+    });
+    let mut ide = Ide::new(&stub);
+    let id = ide.greet_pyro3(5).await;
+    let library = vec![7; (2 << 20) + 5];
+    let length = u32::try_from(library.len()).unwrap().to_le_bytes();
+    let md5 = b"U\x200123456789abcdef0123456789abcdef";
+    let files = b"](U\x01aU\x02xy\x86X\x01\0\0\0bU\0\x86e";
+    let arguments = [&md5[..], b"T", &length, &library, files, b"t"].concat();
+    let answer = ide.call_pyro3(&id, "NewPLC", &arguments).await;
+    assert_eq!(answer, b"\x80\x02\x88.", "{}", answer.escape_ascii());
+    let requests = stub.requests();
+    let Some((Request::Install(install), transfer)) = requests.split_last() else {
+        panic!("{requests:?}");
+    };
+    assert_eq!(install.library, BlobId([0; 16]));
+    let extra: Vec<_> =
+        install.extra_files.iter().map(|f| (f.name.as_str(), f.blob.0[0])).collect();
+    assert_eq!(extra, [("a", 1), ("b", 2)]);
+    assert_eq!(transfer[0], Request::PurgeBlobs);
+    let sent = |of: u8| {
+        let chunks = transfer.iter().filter_map(|request| match request {
+            Request::AppendChunk { blob, data } if blob.0[0] == of => Some(data.as_slice()),
+            _ => None,
+        });
+        chunks.collect::<Vec<_>>().concat()
+    };
+    assert!(sent(0) == library, "the library was changed");
+    assert_eq!((sent(1), sent(2)), (b"xy".to_vec(), vec![]));
+}
+
+#[tokio::test]
+async fn a_hostile_pickle_is_answered_and_ends_the_conversation() {
+    let stub = Stub::new(obedient);
+    let mut ide = Ide::new(&stub);
+    ide.greet_pyro3(5).await;
+    ide.send_pyro3(5, b"cos\nsystem\n(S'true'\ntR.").await;
+    let answer = ide.receive_pyro3().await;
+    assert!(answer.windows(13).any(|w| w == b"ProtocolError"), "{}", answer.escape_ascii());
+    let error = ide.conversation.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("none is looked up"), "{error}");
+    assert_eq!(stub.hellos(), [], "the supervisor was bothered");
+}
+
+#[tokio::test]
+async fn wire_version_4_is_spoken_where_it_is_set() {
+    let stub = Stub::new(obedient);
+    let supervisor = Supervisor { socket: stub.socket(), connector: "pyro".to_owned() };
+    let session = Session::new(Arc::new(supervisor), "ide".to_owned(), None);
+    let (stream, theirs) = duplex(4096);
+    let conversation = tokio::spawn(converse_with(WireVersion::Four, theirs, session));
+    let mut ide = Ide { stream, conversation, sequence: 0 };
+    assert_eq!(ide.greet_pyro3(4).await.len(), 32);
 }

@@ -123,7 +123,9 @@ fn without_a_socket_it_says_how_to_give_it_one() {
 fn it_explains_itself() {
     let help = Command::new(PROGRAM).arg("--help").output().unwrap();
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
-    for option in ["--api", "--listen", "--idle-exit", "--refuse-user", "--version"] {
+    for option in
+        ["--api", "--listen", "--idle-exit", "--refuse-user", "--pyro3-version", "--version"]
+    {
         assert!(text.contains(option), "{option} is not in {text}");
     }
     let version = Command::new(PROGRAM).arg("--version").output().unwrap();

@@ -53,12 +53,14 @@ pub struct Place {
     source: Source,
 }
 
+/// Whence a connection comes, as far as a bound for each source is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Source(IpAddr);
+pub struct Source(IpAddr);
 
 impl Source {
     /// An IPv4 host, or the IPv6 network of 64 bits whose addresses one host may take at will (RFC 4291, 2.5.1).
-    fn of(address: IpAddr) -> Self {
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(v6) => Self(Ipv6Addr::from_bits(v6.to_bits() & (!0 << 64)).into()),
             v4 @ IpAddr::V4(_) => Self(v4),

@@ -5,6 +5,7 @@
 //! [`PlcAnswer`] or a [`CallRefused`], and the codec says either in the words of its protocol.
 
 use plc_api::{
+    key::ApiKey,
     log::{LogCounts, LogMessage},
     message::ApiError,
     plc::PlcStatus,
@@ -16,7 +17,8 @@ use thiserror::Error;
 /// One question or order of an IDE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlcCall {
-    /// Whose key this connection uses, and the key. Answer: [`CallRefused::NoIdentity`] on a connection without one.
+    /// The key that this connection uses; without one the device's, while pairing is open. Answer:
+    /// [`PlcAnswer::Identity`], otherwise [`CallRefused::NoIdentity`].
     Identity,
     /// State and log counts. Answer: [`PlcAnswer::Status`], from the connector's own copy of the snapshot.
     Status,
@@ -44,6 +46,8 @@ pub enum PlcCall {
     },
     /// Install a program whose parts were transferred as blobs. Answer: [`PlcAnswer::Done`].
     Install(Program),
+    /// Install a program that comes whole in this call. Answer: [`PlcAnswer::Done`].
+    InstallFiles(ProgramFiles),
     /// Run the program. Answer: [`PlcAnswer::Done`] when it runs.
     Start,
     /// Stop the program. Answer: [`PlcAnswer::Stopped`].
@@ -76,7 +80,7 @@ impl PlcCall {
             Self::PurgeBlobs => "purge_blobs",
             Self::SeedBlob(_) => "seed_blob",
             Self::AppendChunk { .. } => "append_chunk",
-            Self::Install(_) => "install",
+            Self::Install(_) | Self::InstallFiles(_) => "install",
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Repair => "repair",
@@ -98,11 +102,24 @@ pub struct Program {
     pub extra_files: Vec<(String, BlobId)>,
 }
 
+/// A program with all its bytes; nothing in it is checked yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramFiles {
+    /// The IDE's name for the build.
+    pub md5: String,
+    /// The shared object.
+    pub library: Vec<u8>,
+    /// Name and content of each file the program finds in its working directory.
+    pub extra_files: Vec<(String, Vec<u8>)>,
+}
+
 /// What came of a [`PlcCall`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlcAnswer {
     /// It was done.
     Done,
+    /// Whose key, and the key.
+    Identity(ApiKey),
     /// The state of the PLC.
     Status {
         /// In the words of the protocol.
@@ -145,8 +162,8 @@ pub enum CallRefused {
     /// The debug token is no longer this client's.
     #[error("another client has taken over debugging")]
     TokenLost,
-    /// This connection has no key, so there is nothing to tell.
-    #[error("this connection uses no key")]
+    /// This connection has no key, and pairing is not open.
+    #[error("this connection uses no key, and pairing is not open")]
     NoIdentity,
     /// This runtime does not do that.
     #[error("{0}")]

@@ -16,6 +16,9 @@ use tokio::{
 /// How long a new peer may be silent where it has to speak first.
 pub const FIRST_BYTES_DEADLINE: Duration = Duration::from_secs(10);
 
+/// What a long frame may take in addition to [`limits::FRAME_DEADLINE`]: its bytes at this rate, that of a bad line.
+const SLOWEST_BYTES_PER_SECOND: usize = 32 << 10;
+
 /// Most bytes set aside ahead of what has arrived.
 const READ_AHEAD: usize = 64 << 10;
 
@@ -77,7 +80,8 @@ impl<R: AsyncRead + Unpin> Intake<R> {
 
     /// Takes the next frame; `None` when the peer has closed the connection between two frames.
     ///
-    /// Waits for the first byte as long as it takes, then for the rest at most [`limits::FRAME_DEADLINE`].
+    /// Waits for the first byte as long as it takes, then for the rest at most [`limits::FRAME_DEADLINE`], and for a
+    /// long frame as much longer as a slow line needs.
     ///
     /// # Errors
     /// Every [`IntakeError`].
@@ -86,28 +90,26 @@ impl<R: AsyncRead + Unpin> Intake<R> {
     /// Cancel safe: what has arrived stays in [`Self::buffered`].
     pub async fn frame<E: std::error::Error + 'static>(
         &mut self,
-        measure: impl Fn(&[u8]) -> Result<Measure, E>,
+        mut measure: impl FnMut(&[u8]) -> Result<Measure, E>,
     ) -> Result<Option<Vec<u8>>, IntakeError<E>> {
-        let mut deadline = None;
+        let mut begun = None;
         loop {
-            let wanted = match measure(&self.buffer).map_err(IntakeError::Malformed)? {
+            let total = match measure(&self.buffer).map_err(IntakeError::Malformed)? {
                 Measure::Frame(length) if length <= self.buffer.len() => {
                     let rest = self.buffer.split_off(length);
                     return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
                 }
-                Measure::Frame(total) | Measure::Need(total) => {
-                    total.saturating_sub(self.buffer.len()).max(1)
-                }
+                Measure::Frame(total) | Measure::Need(total) => total,
             };
-            if !self.buffer.is_empty() && deadline.is_none() {
-                deadline = Some(Instant::now() + limits::FRAME_DEADLINE);
+            if !self.buffer.is_empty() && begun.is_none() {
+                begun = Some(Instant::now());
             }
-            let receive = self.receive(wanted);
-            let alive = match deadline {
+            let receive = self.receive(total.saturating_sub(self.buffer.len()).max(1));
+            let alive = match begun {
                 None => receive.await?,
-                Some(deadline) => {
-                    timeout_at(deadline, receive).await.map_err(|_| IntakeError::TimedOut)??
-                }
+                Some(begun) => timeout_at(begun + time_for(total), receive)
+                    .await
+                    .map_err(|_| IntakeError::TimedOut)??,
             };
             if !alive {
                 return match self.buffer.is_empty() {
@@ -122,6 +124,12 @@ impl<R: AsyncRead + Unpin> Intake<R> {
         self.buffer.reserve(wanted.min(READ_AHEAD));
         Ok(self.reader.read_buf(&mut self.buffer).await? > 0)
     }
+}
+
+/// How long a frame of this length may take.
+fn time_for(bytes: usize) -> Duration {
+    let seconds = u64::try_from(bytes / SLOWEST_BYTES_PER_SECOND).unwrap_or(u64::MAX);
+    limits::FRAME_DEADLINE.saturating_add(Duration::from_secs(seconds))
 }
 
 /// Sends `bytes`; a peer that does not take them within [`limits::FRAME_DEADLINE`] counts as gone.
@@ -187,6 +195,18 @@ mod tests {
         assert!(timeout(patience, intake.frame(measure)).await.is_err());
         theirs.write_all(b"\x03a").await.unwrap();
         let frame = timeout(patience, intake.frame(measure)).await.unwrap();
+        assert!(matches!(frame, Err(IntakeError::TimedOut)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_frame_has_the_time_that_a_slow_line_needs_and_no_more() {
+        let (ours, mut theirs) = duplex(64);
+        let mut intake = Intake::new(ours);
+        let long = |_: &[u8]| Ok::<_, TooLong>(Measure::Frame(60 * SLOWEST_BYTES_PER_SECOND));
+        theirs.write_all(b"a").await.unwrap();
+        let patience = limits::FRAME_DEADLINE + Duration::from_secs(59);
+        assert!(timeout(patience, intake.frame(long)).await.is_err(), "given up too early");
+        let frame = timeout(patience * 2, intake.frame(long)).await.unwrap();
         assert!(matches!(frame, Err(IntakeError::TimedOut)));
     }
 

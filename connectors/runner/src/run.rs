@@ -30,11 +30,19 @@ where
     match try_run(name, options, converse) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!(connector = name, error = %Chain(&*error), "cannot serve");
+            error!(connector = name, "cannot serve: {}", Chain(&*error));
             let no_socket = matches!(error.downcast_ref(), Some(ListenError::NoSocket));
             ExitCode::from(if no_socket { USAGE } else { 1 })
         }
     }
+}
+
+/// What a connector's `main` returns when it cannot even begin to [`run`].
+#[must_use]
+pub fn fail(name: &str, error: &(dyn Error + 'static)) -> ExitCode {
+    plc_journal::begin();
+    error!(connector = name, "cannot serve: {}", Chain(error));
+    ExitCode::FAILURE
 }
 
 fn try_run<C, F>(name: &str, options: &Options, converse: C) -> Result<(), Box<dyn Error>>
@@ -53,7 +61,7 @@ where
         };
         let listeners = listen::listeners(&options.listen)?;
         let finished = serve::serve(service, listeners, stop, converse).await;
-        info!(connector = name, ?finished, "ending");
+        info!(connector = name, ?finished, "the connector ends");
         Ok(())
     })
 }

@@ -3,6 +3,11 @@
 
 use std::{error::Error, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
+use plc_api::{
+    client::{CallError, Client},
+    key::ApiKey,
+    message::ConnectorSettings,
+};
 use rustix::net::sockopt;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -36,16 +41,32 @@ pub type Ended = Result<(), Box<dyn Error + Send + Sync>>;
 pub struct Connection {
     /// The peer's bytes.
     pub stream: TcpStream,
-    /// The peer's address.
-    pub peer: SocketAddr,
+    /// Who it is.
+    pub caller: Caller,
+}
+
+/// The peer of a connection, for whom the supervisor may be asked.
+#[derive(Debug)]
+pub struct Caller {
+    /// Its address; that of an IPv4 host is written as such.
+    pub address: SocketAddr,
     supervisor: Arc<Supervisor>,
 }
 
-impl Connection {
-    /// A session for this peer, who is known by `identity` if it used a key.
+impl Caller {
+    /// A session for this peer, with the key that it has shown to have.
     #[must_use]
-    pub fn session(&self, identity: &str) -> Session {
-        Session::new(self.supervisor.clone(), self.peer.to_string(), identity.to_owned())
+    pub fn session(&self, key: Option<ApiKey>) -> Session {
+        Session::new(self.supervisor.clone(), self.address.to_string(), key)
+    }
+
+    /// What the configuration says to connectors, asked of the supervisor now.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn settings(&self) -> Result<ConnectorSettings, CallError> {
+        let Supervisor { socket, connector } = &*self.supervisor;
+        Ok(Client::connect(socket, connector, &self.address.to_string(), None).await?.settings())
     }
 }
 
@@ -93,23 +114,23 @@ where
                 Ok((stream, peer)) => match places.take(peer.ip()) {
                     Ok(place) => {
                         let local = prepare(&stream);
-                        let supervisor = supervisor.clone();
-                        let talk = converse(Connection { stream, peer, supervisor });
+                        let caller = Caller { address: peer, supervisor: supervisor.clone() };
+                        let talk = converse(Connection { stream, caller });
                         conversations.spawn(conversation(refused.clone(), place, peer, local, talk));
                     }
-                    Err(error) => limited!(warn, %peer, %error, "connection refused"),
+                    Err(error) => limited!(warn, %peer, %error, "connection refused from {peer}: {error}"),
                 },
                 Err(error) => {
-                    limited!(error, %error, "cannot accept a connection");
+                    limited!(error, %error, "cannot accept a connection: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
             Some(done) = conversations.join_next() => if let Err(error) = done {
-                limited!(error, %error, "a conversation broke off");
+                limited!(error, %error, "a conversation broke off: {error}");
             },
             () = idle => return Finished::Idle,
             reason = stop.wait() => {
-                info!(?reason, connections = conversations.len(), "stopping");
+                info!(?reason, connections = conversations.len(), "the connector stops");
                 conversations.shutdown().await;
                 return Finished::Stopped(reason);
             }
@@ -120,12 +141,17 @@ where
 async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
     std::future::poll_fn(|context| {
         let ready = listeners.iter().find_map(|l| match l.poll_accept(context) {
-            Poll::Ready(accepted) => Some(accepted),
+            Poll::Ready(accepted) => Some(accepted.map(|(stream, peer)| (stream, canonical(peer)))),
             Poll::Pending => None,
         });
         ready.map_or(Poll::Pending, Poll::Ready)
     })
     .await
+}
+
+/// The address as people know it: a socket for both families shows IPv4 hosts as `::ffff:192.0.2.1`.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
 /// Sets the options of a new connection; its own end's address.
@@ -158,19 +184,26 @@ async fn conversation(
         Err(error) => Err(NotAdmitted::Lookup(error)),
     };
     if let Err(error) = admitted {
-        limited!(warn, %peer, error = %Chain(&error), "connection refused");
+        limited!(
+            warn,
+            message_id = plc_journal::message_id::ACCESS_REFUSED,
+            %peer,
+            "connection refused from {peer}: {}",
+            Chain(&error)
+        );
         return;
     }
     debug!(%peer, "connected");
     match talk.await {
         Ok(()) => debug!(%peer, "disconnected"),
-        Err(error) => limited!(info, %peer, error = %Chain(&*error), "connection closed"),
+        Err(error) => limited!(info, %peer, "connection of {peer} closed: {}", Chain(&*error)),
     }
     drop(place);
 }
 
 /// Shows an error with its causes.
-pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
+#[derive(Debug)]
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

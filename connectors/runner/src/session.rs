@@ -5,13 +5,14 @@
 //! supervisor restarts; its unfinished blobs are lost then, and the next chunk is told that its blob is unknown.
 //! A call that was under way when the connection broke is never repeated: nobody knows whether it was carried out.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use plc_api::{
     client::{CallError, Client},
+    key::ApiKey,
     limits,
     log::{LogCounts, LogLevel},
-    message::{ExtraFile, InstallRequest, Reply, Request, WhenRunning},
+    message::{ApiError, ExtraFile, InstallRequest, Reply, Request, WhenRunning},
     plc::{PlcStatus, Snapshot},
     program::{BlobId, FileName, ProgramMd5},
     trace::{TraceRefusal, TraceVariable},
@@ -20,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::{
-    call::{CallRefused, PlcAnswer, PlcCall, Program},
+    call::{CallRefused, PlcAnswer, PlcCall, Program, ProgramFiles},
     limited,
     upload::Upload,
 };
@@ -59,7 +60,7 @@ pub struct Supervisor {
 pub struct Session {
     supervisor: Arc<Supervisor>,
     peer: String,
-    identity: String,
+    key: Option<ApiKey>,
     client: Option<Client>,
     no_attempt_before: Option<Instant>,
     last_counts: LogCounts,
@@ -67,13 +68,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for the IDE at `peer`, known by `identity` if it used a key. Nothing is connected yet.
+    /// A session for the IDE at `peer`, with the key that it has shown to have. Nothing is connected yet.
     #[must_use]
-    pub fn new(supervisor: Arc<Supervisor>, peer: String, identity: String) -> Self {
+    pub fn new(supervisor: Arc<Supervisor>, peer: String, key: Option<ApiKey>) -> Self {
         Self {
             supervisor,
             peer,
-            identity,
+            key,
             client: None,
             no_attempt_before: None,
             last_counts: LogCounts::default(),
@@ -105,7 +106,7 @@ impl Session {
                 debug!(call = name, peer = %self.peer, elapsed_ms, "nothing to tell");
             }
             Err(error) => {
-                limited!(info, call = name, peer = %self.peer, %error, elapsed_ms, "call refused");
+                limited!(info, call = name, peer = %self.peer, %error, elapsed_ms, "{name} of {} refused: {error}", self.peer);
             }
         }
         result
@@ -113,13 +114,13 @@ impl Session {
 
     async fn dispatch(&mut self, call: PlcCall) -> Result<PlcAnswer, CallRefused> {
         match call {
-            PlcCall::Identity => Err(CallRefused::NoIdentity),
+            PlcCall::Identity => self.identity().await,
             PlcCall::Status => {
                 let (status, counts) = match self.snapshot().await {
                     Ok(snapshot) => (snapshot.status, snapshot.log_counts),
                     // IDEs cannot do without an answer here; nothing is known but that something is broken.
                     Err(error) => {
-                        limited!(warn, peer = %self.peer, %error, "the state is not known");
+                        limited!(warn, peer = %self.peer, %error, "the PLC's state is not known: {error}");
                         (PlcStatus::Broken, self.last_counts)
                     }
                 };
@@ -135,13 +136,11 @@ impl Session {
             }
             PlcCall::LogMessage { level, id } => self.log_message(level, id).await,
             PlcCall::ResetLog => self.order(Request::ResetLog).await,
-            PlcCall::PurgeBlobs => {
-                self.upload = None;
-                self.order(Request::PurgeBlobs).await
-            }
+            PlcCall::PurgeBlobs => self.purge().await,
             PlcCall::SeedBlob(seed) => self.seed(seed).await,
             PlcCall::AppendChunk { blob, data } => self.append(blob, data).await,
             PlcCall::Install(program) => self.install(program).await,
+            PlcCall::InstallFiles(files) => self.install_files(files).await,
             PlcCall::Start => self.order(Request::Start).await,
             PlcCall::Stop => {
                 self.order(Request::Stop).await?;
@@ -159,6 +158,45 @@ impl Session {
                 Err(CallRefused::NotOffered("this runtime does not execute Python scripts"))
             }
         }
+    }
+
+    /// Its own key for who has one; for others the device's, while pairing is open.
+    async fn identity(&mut self) -> Result<PlcAnswer, CallRefused> {
+        if let Some(key) = self.key.clone() {
+            let id = &key.id;
+            limited!(info, peer = %self.peer, identity = %id, "the key of {id} is told to {}, who has it", self.peer);
+            return Ok(PlcAnswer::Identity(key));
+        }
+        match self.try_ask(Request::DeviceKey, fitting!(Reply::Key(x) => x)).await {
+            Ok(key) => Ok(PlcAnswer::Identity(key)),
+            Err(CallError::Api(ApiError::NotAllowed(_))) => Err(CallRefused::NoIdentity),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    /// Waits until the key of this session is taken away, and says why it is over; for ever without a key.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn revoked(&mut self) -> String {
+        if self.key.is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            match self.connected().await {
+                Ok(client) => {
+                    let mut snapshots = client.snapshots();
+                    while snapshots.changed().await.is_ok() {}
+                }
+                Err(CallError::Refused(refusal)) => return refusal.reason,
+                Err(_) => sleep(RETRY_PAUSE).await,
+            }
+        }
+    }
+
+    async fn purge(&mut self) -> Result<PlcAnswer, CallRefused> {
+        self.upload = None;
+        self.order(Request::PurgeBlobs).await
     }
 
     async fn seed(&mut self, seed: Vec<u8>) -> Result<PlcAnswer, CallRefused> {
@@ -213,10 +251,7 @@ impl Session {
     async fn install(&mut self, program: Program) -> Result<PlcAnswer, CallRefused> {
         let bad = |error: &dyn std::fmt::Display| CallRefused::BadRequest(error.to_string());
         let md5 = ProgramMd5::new(&program.md5).map_err(|error| bad(&error))?;
-        let count = program.extra_files.len();
-        if count > limits::EXTRA_FILES {
-            return Err(bad(&format_args!("{count} extra files are too many")));
-        }
+        few_enough(program.extra_files.len())?;
         let extra_files = program
             .extra_files
             .into_iter()
@@ -233,6 +268,31 @@ impl Session {
             when_running: WhenRunning::Refuse,
         });
         self.ask(request, fitting!(Reply::Installed { .. } => PlcAnswer::Done)).await
+    }
+
+    /// Makes blobs of the files, then installs as if the IDE had sent blobs.
+    async fn install_files(&mut self, files: ProgramFiles) -> Result<PlcAnswer, CallRefused> {
+        let ProgramFiles { md5, library, extra_files } = files;
+        // Before anything is stored.
+        few_enough(extra_files.len())?;
+        self.purge().await?;
+        let library = self.store(0, library).await?;
+        let mut stored = Vec::with_capacity(extra_files.len());
+        for (index, (name, data)) in extra_files.into_iter().enumerate() {
+            stored.push((name, self.store(index + 1, data).await?));
+        }
+        self.install(Program { md5, library, extra_files: stored }).await
+    }
+
+    /// Makes a blob of one file. Its seed is its number, so that no two have the same id.
+    async fn store(&mut self, number: usize, data: Vec<u8>) -> Result<BlobId, CallRefused> {
+        let seed = number.to_le_bytes().to_vec();
+        let mut blob = self.blob(Request::SeedBlob { seed }).await?;
+        for chunk in data.chunks(limits::CHUNK_BYTES) {
+            let data = chunk.to_vec();
+            blob = self.blob(Request::AppendChunk { blob, data }).await?;
+        }
+        Ok(blob)
     }
 
     async fn set_trace(&mut self, list: Vec<TraceVariable>) -> Result<PlcAnswer, CallRefused> {
@@ -259,7 +319,7 @@ impl Session {
     }
 
     async fn snapshot(&mut self) -> Result<Arc<Snapshot>, CallRefused> {
-        Ok(self.client().await?.snapshot())
+        Ok(self.connected().await.map_err(refused)?.snapshot())
     }
 
     /// Asks, and takes out of the reply what `pick` is waiting for.
@@ -268,25 +328,32 @@ impl Session {
         request: Request,
         pick: impl FnOnce(Reply) -> Option<T>,
     ) -> Result<T, CallRefused> {
-        let client = self.client().await?;
+        self.try_ask(request, pick).await.map_err(refused)
+    }
+
+    async fn try_ask<T>(
+        &mut self,
+        request: Request,
+        pick: impl FnOnce(Reply) -> Option<T>,
+    ) -> Result<T, CallError> {
+        let client = self.connected().await?;
         let error = match timeout(CALL_DEADLINE, client.call(request)).await {
             Ok(Ok(reply)) => match pick(reply) {
                 Some(answer) => return Ok(answer),
                 // Nothing on that connection can be trusted any more.
-                None => "its answer does not fit the question".to_owned(),
+                None => lost("its answer does not fit the question"),
             },
-            Ok(Err(CallError::Api(error))) => return Err(error.into()),
-            Ok(Err(CallError::Lost(source))) => source.to_string(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it does not answer".to_owned(),
+            Ok(Err(error @ CallError::Api(_))) => return Err(error),
+            Ok(Err(error)) => error,
+            Err(_) => lost("it does not answer"),
         };
         self.client = None;
         self.upload = None;
-        Err(CallRefused::Unreachable(error))
+        Err(error)
     }
 
     /// The live connection, made now if there is none.
-    async fn client(&mut self) -> Result<&Client, CallRefused> {
+    async fn connected(&mut self) -> Result<&Client, CallError> {
         let client = match self.client.take().filter(is_alive) {
             Some(client) => client,
             None => {
@@ -298,14 +365,14 @@ impl Session {
         Ok(self.client.insert(client))
     }
 
-    async fn connect(&mut self) -> Result<Client, CallRefused> {
+    async fn connect(&mut self) -> Result<Client, CallError> {
         if self.no_attempt_before.is_some_and(|t| Instant::now() < t) {
-            return Err(CallRefused::Unreachable("tried a moment ago".to_owned()));
+            return Err(lost("tried a moment ago"));
         }
         let give_up = Instant::now() + RECONNECT_PATIENCE;
         let Supervisor { socket, connector } = &*self.supervisor;
         let error = loop {
-            let attempt = Client::connect(socket, connector, &self.peer, &self.identity);
+            let attempt = Client::connect(socket, connector, &self.peer, self.key.as_ref());
             match timeout(limits::HELLO_DEADLINE, attempt).await {
                 Ok(Ok(client)) => {
                     debug!(peer = %self.peer, release = client.release(), "connected to the supervisor");
@@ -313,20 +380,44 @@ impl Session {
                     return Ok(client);
                 }
                 Ok(Err(CallError::Lost(source))) if Instant::now() >= give_up => {
-                    break format!("{} ({source})", socket.display());
+                    break lost(&format!("{} ({source})", socket.display()));
                 }
                 Ok(Err(CallError::Lost(_))) => sleep(RECONNECT_PAUSE).await,
-                Ok(Err(error)) => break error.to_string(),
-                Err(_) => break "it does not answer the greeting".to_owned(),
+                // It is there, and its word counts.
+                Ok(Err(error @ CallError::Refused(_))) => return Err(error),
+                Ok(Err(error)) => break error,
+                Err(_) => break lost("it does not answer the greeting"),
             }
         };
         self.no_attempt_before = Some(Instant::now() + RETRY_PAUSE);
-        Err(CallRefused::Unreachable(error))
+        Err(error)
+    }
+}
+
+fn lost(how: &str) -> CallError {
+    CallError::Lost(io::Error::other(how.to_owned()))
+}
+
+/// What an error means to the IDE.
+fn refused(error: CallError) -> CallRefused {
+    match error {
+        CallError::Api(error) => error.into(),
+        CallError::Lost(source) => CallRefused::Unreachable(source.to_string()),
+        error @ (CallError::Refused(_) | CallError::Malformed(_)) => {
+            CallRefused::Unreachable(error.to_string())
+        }
     }
 }
 
 fn is_alive(client: &Client) -> bool {
     client.snapshots().has_changed().is_ok()
+}
+
+fn few_enough(extra_files: usize) -> Result<(), CallRefused> {
+    if extra_files <= limits::EXTRA_FILES {
+        return Ok(());
+    }
+    Err(CallRefused::BadRequest(format!("{extra_files} extra files are too many")))
 }
 
 fn at_most(what: &str, length: usize, limit: usize) -> Result<(), CallRefused> {

@@ -32,7 +32,7 @@ const MD5: &str = "0123456789abcdef0123456789abcdef";
 fn session(stub: &Stub) -> Session {
     let supervisor = Supervisor { socket: stub.socket(), connector: "test".to_owned() };
     let peer = "192.0.2.1:4000".to_owned();
-    Session::new(Arc::new(supervisor), peer, "somebody".to_owned())
+    Session::new(Arc::new(supervisor), peer, None)
 }
 
 fn obedient() -> Stub {

@@ -69,7 +69,7 @@ impl Erpc {
 impl Codec for Erpc {
     type Ticket = Ticket;
 
-    fn measure(&self, bytes: &[u8]) -> Result<Measure, Malformed> {
+    fn measure(&mut self, bytes: &[u8]) -> Result<Measure, Malformed> {
         frame::measure(self.framing, bytes)
     }
 
@@ -88,7 +88,7 @@ impl Codec for Erpc {
         Ok(Received::Call { method, call, ticket })
     }
 
-    fn answer(&self, method: Method, outcome: Outcome, ticket: Ticket) -> Vec<u8> {
+    fn answer(&mut self, method: Method, outcome: Outcome, ticket: Ticket) -> Vec<u8> {
         if !ticket.wants_answer {
             return Vec::new();
         }
@@ -167,6 +167,10 @@ fn blob_id(reader: &mut Reader<'_>) -> Result<Option<BlobId>, Malformed> {
 fn outputs(method: Method, outcome: Outcome, reply: &mut Writer) -> u32 {
     match outcome {
         Outcome::Done | Outcome::Executed(..) => {}
+        Outcome::Identity(key) => {
+            reply.binary(key.id.as_bytes());
+            reply.binary(key.secret.reveal().as_bytes());
+        }
         Outcome::Flag(yes) => reply.u8(yes.into()),
         Outcome::Blob(Some(id)) => reply.binary(&id.0),
         Outcome::Blob(None) => reply.binary(&[]),

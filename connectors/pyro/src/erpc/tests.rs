@@ -199,7 +199,7 @@ fn a_oneway_call_is_carried_out_and_not_answered() {
 
 #[test]
 fn a_long_answer_is_made_to_fit() {
-    let codec = Erpc::new(Framing::SixBytes);
+    let mut codec = Erpc::new(Framing::SixBytes);
     let ticket =
         |request, arguments: &[u8]| receive(Framing::SixBytes, &call(request, arguments)).2;
     let text = "é".repeat(40_000);

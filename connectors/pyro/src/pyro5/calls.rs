@@ -2,15 +2,11 @@
 //! From an invocation's values to a call, and from its outcome to a value or an exception.
 
 use plc_connector::{
-    api::{
-        limits,
-        program::BlobId,
-        trace::{TraceRefusal, TraceSample, TraceVariable},
-    },
-    call::{CallRefused, PlcCall, Program},
+    api::trace::TraceSample,
+    call::{CallRefused, PlcCall},
 };
 
-use crate::{answer::Outcome, force, method::Method, value::Value};
+use crate::{answer::Outcome, arguments, method::Method, value::Value};
 
 /// The one object that IDEs call.
 const PLC_OBJECT: &str = "PLCObject";
@@ -93,7 +89,12 @@ pub fn invoked(invocation: Value) -> Result<Invoked, Exception> {
             if !no_keywords && method != Method::RemoteExec {
                 return Err(wrong_arguments(&name));
             }
-            let call = plc_call(method, arguments).ok_or_else(|| wrong_arguments(&name))?;
+            let call = arguments::plc_call(method, arguments);
+            let call = match call.ok_or_else(|| wrong_arguments(&name))? {
+                // Nobody is to be told, so nobody is asked.
+                Ok(PlcCall::Identity) => Err(CallRefused::NoIdentity),
+                call => call,
+            };
             Ok(Invoked::Plc { method, call })
         }
         DAEMON => daemon(&name, &arguments).map(Invoked::Daemon),
@@ -123,113 +124,16 @@ fn wrong_arguments(name: &str) -> Exception {
     Exception::new("builtins.TypeError", format!("wrong arguments for {name}"))
 }
 
-/// The call of `method`; `None` if the arguments do not fit it.
-fn plc_call(method: Method, arguments: Vec<Value>) -> Option<Result<PlcCall, CallRefused>> {
-    let mut arguments = arguments.into_iter();
-    let call = match method {
-        Method::AppendChunkToBlob => {
-            let data = arguments.next()?.into_bytes()?;
-            let blob = blob_id(arguments.next()?)?;
-            blob.map(|blob| PlcCall::AppendChunk { blob, data })
-        }
-        Method::GetLogMessage => {
-            let (level, id) = (arguments.next()?.as_int()?, arguments.next()?.as_int()?);
-            // What is no number of a level or message is one that has no message.
-            Ok(PlcCall::LogMessage {
-                level: u8::try_from(level).unwrap_or(u8::MAX),
-                id: u32::try_from(id).unwrap_or(u32::MAX),
-            })
-        }
-        Method::GetPlcId => Ok(PlcCall::Identity),
-        Method::GetPlcStatus => Ok(PlcCall::Status),
-        Method::GetTraceVariables => {
-            let token = arguments.next()?.as_int();
-            match token.and_then(|token| u32::try_from(token).ok()) {
-                token @ Some(_) => Ok(PlcCall::ReadTrace {
-                    token,
-                    max_bytes: u32::try_from(limits::TRACE_REPLY_BYTES).unwrap_or(u32::MAX),
-                }),
-                // A client that keeps the error it got for a token, or got none, owns nothing.
-                None => Err(CallRefused::TokenLost),
-            }
-        }
-        Method::MatchMd5 => Ok(PlcCall::MatchMd5(arguments.next()?.into_text()?)),
-        Method::NewPlc => {
-            let (md5, library) = (arguments.next()?.into_text()?, arguments.next()?);
-            program(md5, library, arguments.next()?.into_list()?)?.map(PlcCall::Install)
-        }
-        Method::PurgeBlobs => Ok(PlcCall::PurgeBlobs),
-        Method::RemoteExec => return Some(Ok(PlcCall::RemoteExec)),
-        Method::RepairPlc => Ok(PlcCall::Repair),
-        Method::ResetLogCount => Ok(PlcCall::ResetLog),
-        Method::SeedBlob => Ok(PlcCall::SeedBlob(seed(arguments.next()?)?)),
-        Method::SetTraceVariablesList => {
-            trace_list(arguments.next()?.into_list()?)?.map(PlcCall::SetTrace)
-        }
-        Method::StartPlc => Ok(PlcCall::Start),
-        Method::StopPlc => Ok(PlcCall::Stop),
-    };
-    match arguments.next() {
-        None => Some(call),
-        Some(_) => None,
-    }
-}
-
-fn program(md5: String, library: Value, files: Vec<Value>) -> Option<Result<Program, CallRefused>> {
-    let library = blob_id(library)?;
-    let mut extra_files = Vec::with_capacity(files.len());
-    for file in files {
-        let [name, blob] = file.into_list()?.try_into().ok()?;
-        match blob_id(blob)? {
-            Ok(blob) => extra_files.push((name.into_text()?, blob)),
-            Err(refused) => return Some(Err(refused)),
-        }
-    }
-    Some(library.map(|library| Program { md5, library, extra_files }))
-}
-
-/// A list of index, name of the IEC type, and the value to force or `None`.
-fn trace_list(entries: Vec<Value>) -> Option<Result<Vec<TraceVariable>, CallRefused>> {
-    let mut variables = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let [index, iec_type, value] = entry.into_list()?.try_into().ok()?;
-        let Ok(index) = u32::try_from(index.as_int()?) else {
-            return Some(Err(CallRefused::Trace(TraceRefusal::Invalid)));
-        };
-        let iec_type = iec_type.into_text()?;
-        let mut force = None;
-        if value != Value::None {
-            let Some(bytes) = force::bytes_of(&iec_type, &value) else {
-                return Some(Err(CallRefused::Trace(TraceRefusal::ForceSize)));
-            };
-            force = Some(bytes.into());
-        }
-        variables.push(TraceVariable { index, force });
-    }
-    Some(Ok(variables))
-}
-
-/// A blob id; a refusal if what is sent for one cannot be one, such as the `None` of a failed transfer.
-fn blob_id(value: Value) -> Option<Result<BlobId, CallRefused>> {
-    if value == Value::None {
-        return Some(Err(CallRefused::UnknownBlob));
-    }
-    let id = value.into_bytes()?;
-    Some(BlobId::from_slice(&id).ok_or(CallRefused::UnknownBlob))
-}
-
-/// A seed is text in the serpent generation, bytes in the msgpack one.
-fn seed(value: Value) -> Option<Vec<u8>> {
-    if let Value::Text(text) = value { Some(text.into_bytes()) } else { value.into_bytes() }
-}
-
 /// The value that the method returns.
 ///
 /// # Errors
 /// The exception that the IDE survives, with the reason.
 pub fn result(outcome: Outcome) -> Result<Value, Exception> {
     Ok(match outcome {
-        Outcome::Done | Outcome::Missing | Outcome::Blob(None) => Value::None,
+        // An IDE of this generation that is told a key fails over it.
+        Outcome::Done | Outcome::Missing | Outcome::Blob(None) | Outcome::Identity(_) => {
+            Value::None
+        }
         Outcome::Flag(yes) => yes.into(),
         Outcome::Blob(Some(id)) => Value::Bytes(id.0.to_vec()),
         Outcome::Status(status, counts) => Value::List(vec![

@@ -83,7 +83,7 @@ pub struct Ticket {
 impl Codec for Pyro5 {
     type Ticket = Ticket;
 
-    fn measure(&self, bytes: &[u8]) -> Result<Measure, Malformed> {
+    fn measure(&mut self, bytes: &[u8]) -> Result<Measure, Malformed> {
         let Some(head) = bytes.first_chunk() else {
             return Ok(Measure::Need(HEADER_BYTES));
         };
@@ -114,7 +114,7 @@ impl Codec for Pyro5 {
         }
     }
 
-    fn answer(&self, _method: Method, outcome: Outcome, ticket: Ticket) -> Vec<u8> {
+    fn answer(&mut self, _method: Method, outcome: Outcome, ticket: Ticket) -> Vec<u8> {
         match calls::result(outcome) {
             Ok(value) => ticket.result(&value),
             Err(exception) => ticket.exception(&exception),

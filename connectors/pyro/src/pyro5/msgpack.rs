@@ -125,7 +125,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes `value` in its shortest form. An integer beyond 64 bits, which no answer of ours holds, becomes nil.
+/// Writes `value` in its shortest form. What no answer of ours holds, an integer beyond 64 bits and a span of time,
+/// becomes nil.
 #[must_use]
 pub fn write(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
@@ -135,7 +136,7 @@ pub fn write(value: &Value) -> Vec<u8> {
 
 fn put(value: &Value, out: &mut Vec<u8>) {
     match value {
-        Value::None => out.push(0xc0),
+        Value::None | Value::Span { .. } => out.push(0xc0),
         Value::Bool(false) => out.push(0xc2),
         Value::Bool(true) => out.push(0xc3),
         Value::Int(value) => put_int(*value, out),

@@ -266,7 +266,7 @@ fn number_in(word: &str) -> Option<Value> {
     word.parse().ok().map(Value::Float)
 }
 
-/// Writes `value` with the header line.
+/// Writes `value` with the header line. A span of time, which no answer of ours holds, becomes `None`.
 #[must_use]
 pub fn write(value: &Value) -> Vec<u8> {
     let mut out = HEADER.to_owned();
@@ -276,7 +276,7 @@ pub fn write(value: &Value) -> Vec<u8> {
 
 fn put(value: &Value, out: &mut String) {
     match value {
-        Value::None => out.push_str("None"),
+        Value::None | Value::Span { .. } => out.push_str("None"),
         Value::Bool(true) => out.push_str("True"),
         Value::Bool(false) => out.push_str("False"),
         Value::Int(value) => out.push_str(&value.to_string()),

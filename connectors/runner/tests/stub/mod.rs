@@ -10,7 +10,10 @@ use std::{
 use plc_connector::api::{
     API_VERSION, RELEASE,
     client::{CallError, read_frame, write_frame},
-    message::{ApiError, ClientMessage, Hello, HelloReply, Reply, Request, ServerMessage, Welcome},
+    message::{
+        ApiError, ClientMessage, ConnectorSettings, Hello, HelloReply, Reply, Request,
+        ServerMessage, Welcome,
+    },
     plc::Snapshot,
 };
 use tempfile::TempDir;
@@ -90,8 +93,11 @@ impl Stub {
 async fn talk(mut stream: UnixStream, seen: &Seen, answer: &Answer) -> Result<(), CallError> {
     let hello = read_frame(&mut stream).await?;
     seen.hellos.lock().unwrap().push(hello);
-    let welcome =
-        HelloReply::Welcome(Welcome { api_version: API_VERSION, release: RELEASE.to_owned() });
+    let welcome = HelloReply::Welcome(Welcome {
+        api_version: API_VERSION,
+        release: RELEASE.to_owned(),
+        settings: ConnectorSettings::default(),
+    });
     write_frame(&mut stream, &welcome).await?;
     let publish = || ServerMessage::Snapshot(Box::new(seen.snapshot.lock().unwrap().clone()));
     write_frame(&mut stream, &publish()).await?;
