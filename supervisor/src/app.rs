@@ -6,40 +6,50 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use anyhow::Context;
 use plc_api::{
     RELEASE,
     log::LogLevel,
+    message::ConnectorSettings,
     paths::Paths,
     plc::{Snapshot, Wish},
 };
+use plc_journal::message_id;
 use tokio::{
     net::UnixListener,
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-    task::JoinSet,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+    task::{JoinHandle, JoinSet},
 };
 
 use crate::{
     access::{CONNECTORS, Door},
     config::{Autostart, Config},
-    driver::{self, Driver, WorkerSettings},
+    dbus,
+    driver::{self, Driver, Means, Upgrades},
     gauge::Gauge,
     journal::Journal,
+    keys::KeyRing,
     notify,
     pidfd::Pidfd,
     program::{blobs::TransferArea, store::Store},
     publish::Published,
-    server::{self, Services},
-    state::Machine,
+    server,
+    services::{Connections, Services},
+    state::{Carry, Machine},
+    upgrade,
     worker_link::Sinks,
     worker_process::{Launch, SocketLauncher, SpawnLauncher},
 };
 
 /// Requests that may wait for the driver.
 const REQUESTS: usize = 64;
+
+/// What a written answer needs to reach its socket.
+const LAST_ANSWERS: Duration = Duration::from_millis(50);
 
 /// Where workers come from.
 #[derive(Clone, Debug)]
@@ -50,56 +60,124 @@ pub enum WorkerSource {
     Spawn(PathBuf),
 }
 
+/// How the supervisor ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    AsTold,
+    /// For a newer version, which is to be started now.
+    ForUpgrade,
+}
+
 /// Runs the supervisor until it is told to end.
 ///
 /// # Errors
 /// The store or a socket cannot be opened.
-pub async fn run(paths: Paths, config: Config, source: WorkerSource) -> anyhow::Result<()> {
-    let mut ending = Ending::watch()?;
+pub async fn run(
+    paths: Paths,
+    config: Config,
+    source: WorkerSource,
+    bus: Option<dbus::Settings>,
+) -> anyhow::Result<Ended> {
+    let mut asked = Signals::watch()?;
+    let place = match source {
+        WorkerSource::Socket => Place::Appliance,
+        WorkerSource::Spawn(_) => Place::Desk,
+    };
     let store = Arc::new(Store::open(&paths.state_dir)?);
     let transfers = TransferArea::open(&paths.state_dir.join("transfer"))?;
-    let run_at_boot = match config.autostart {
-        Autostart::Wish => store.wish() == Wish::Run,
-        Autostart::Always => true,
-        Autostart::Never => false,
-    };
-    let (driver, sinks, gauge) = driver(&paths, config, source, &store);
-    if paths.api_socket().exists() {
-        // A good end removes it.
-        let text = "the runtime ended without having been told to, and was started again; \
-                    its messages from before are in the system's log";
-        sinks.journal.own(LogLevel::Warning, text);
-        sinks.published.log_counts(sinks.journal.counts());
-    }
+    let autostart = config.autostart;
+    let (connectors, settings) = watch::channel(config.connectors);
+    let (driver, sinks, gauge) = driver(&paths, config, connectors, source, &store, &transfers);
+    let first = first(&paths, autostart, store.wish(), &sinks);
     let (requests, queue) = mpsc::channel(REQUESTS);
-    let listeners = listen(&paths)?;
-    let mut driving = tokio::spawn(driver.run(queue, run_at_boot));
-    let connections = server::Connections::default();
+    let listeners = listen(&paths, place)?;
+    let keys = keys(&paths, &sinks);
+    let mut driving = tokio::spawn(driver.run(queue, first));
+    let connections = Connections::default();
     let services =
-        Services { driver: requests.clone(), sinks, gauge, store, transfers, connections };
+        Services { driver: requests, sinks, gauge, store, transfers, connections, keys, settings };
     let services = Arc::new(services);
     let mut serving = JoinSet::new();
     serving.spawn(notify::status(services.sinks.published.subscribe()));
     for (listener, door) in listeners {
         serving.spawn(server::serve(listener, door, services.clone()));
     }
+    if let Some(bus) = bus {
+        serving.spawn(dbus::serve(bus, services.clone()));
+    }
     notify::ready();
-    tracing::info!(release = RELEASE, api = %paths.api_socket().display(), "ready");
+    tracing::info!(api = %paths.api_socket().display(), "the runtime is ready, release {RELEASE}");
 
-    let why = tokio::select! {
-        why = ending.awaited() => why,
-        // Nothing but a shutdown ends the driver.
-        ended = &mut driving => return ended.context("the driver failed"),
-    };
-    tracing::info!(why, "ending; the PLC is stopped first");
-    notify::stopping();
-    requests.send(driver::Request::Shutdown).await.context("the driver failed")?;
-    driving.await.context("the driver failed")?;
+    let carry = drive(&mut driving, &mut asked, &services).await?;
+    // The driver's last answers are on their way to the clients.
+    tokio::time::sleep(LAST_ANSWERS).await;
     serving.shutdown().await;
     for socket in sockets(&paths) {
         crate::program::durable::remove_if_there(&socket)?;
     }
-    tracing::info!("ended");
+    let Some(carry) = carry else {
+        tracing::info!("the runtime has ended");
+        return Ok(Ended::AsTold);
+    };
+    upgrade::leave(&paths.run_dir, carry).context("the newer version cannot be told what to do")?;
+    tracing::info!("the runtime has ended for the newer version");
+    Ok(Ended::ForUpgrade)
+}
+
+/// Until the driver has ended, by itself or because it is asked to.
+async fn drive(
+    driving: &mut JoinHandle<Option<Carry>>,
+    asked: &mut Signals,
+    services: &Services,
+) -> anyhow::Result<Option<Carry>> {
+    let why = loop {
+        tokio::select! {
+            asked = asked.next() => match asked {
+                Asked::Reload => reload(services).await?,
+                Asked::End(why) => break why,
+            },
+            // By itself it ends only for its successor.
+            ended = &mut *driving => return ended.context("the driver failed"),
+        }
+    };
+    tracing::info!("the runtime ends because of {why}; the PLC is stopped first");
+    services.driver.send(driver::Request::Shutdown).await.context("the driver failed")?;
+    driving.await.context("the driver failed")
+}
+
+/// How the PLC is to be at first.
+fn first(paths: &Paths, autostart: Autostart, wish: Wish, sinks: &Sinks) -> Carry {
+    if let Some(carry) = upgrade::take(&paths.run_dir) {
+        tracing::info!("release {RELEASE} takes over");
+        return carry;
+    }
+    let by_wish = if wish == Wish::Run { Carry::Run } else { Carry::Rest };
+    if paths.api_socket().exists() {
+        // A good end removes it. This is no boot, so the wish alone decides.
+        let text = "the runtime ended without having been told to, and was started again; \
+                    its messages from before are in the system's log";
+        sinks.journal.own_as(message_id::UNCLEAN_END, LogLevel::Warning, text);
+        sinks.published.log_counts(sinks.journal.counts());
+        return by_wish;
+    }
+    match autostart {
+        Autostart::Wish => by_wish,
+        Autostart::Always => Carry::Run,
+        Autostart::Never => Carry::Rest,
+    }
+}
+
+/// SIGHUP: nobody waits for an answer, so a mistake is told in the log.
+async fn reload(services: &Services) -> anyhow::Result<()> {
+    notify::reloading();
+    services.keys.refresh().await;
+    let (reply, answer) = oneshot::channel();
+    services.driver.send(driver::Request::Reload(reply)).await.context("the driver failed")?;
+    if let Ok(Err(error)) = answer.await {
+        tracing::error!("{error}");
+    }
+    notify::ready();
     Ok(())
 }
 
@@ -107,13 +185,15 @@ pub async fn run(paths: Paths, config: Config, source: WorkerSource) -> anyhow::
 fn driver(
     paths: &Paths,
     config: Config,
+    connectors: watch::Sender<ConnectorSettings>,
     source: WorkerSource,
     store: &Arc<Store>,
+    transfers: &Arc<TransferArea>,
 ) -> (Driver, Sinks, Arc<Mutex<Gauge>>) {
     let program = store.current().unwrap_or_else(|error| {
         tracing::error!(
             %error,
-            "the installed program cannot be read; install it again, or go back with `plcctl rollback`"
+            "the installed program cannot be read: {error}; install it again, or go back with `plcctl rollback`"
         );
         None
     });
@@ -129,16 +209,29 @@ fn driver(
     });
     let sinks = Sinks { trace: Arc::default(), journal: Journal::default(), published };
     let gauge = Arc::default();
-    let settings = WorkerSettings {
-        launch: launcher(source, paths),
-        realtime: config.realtime,
-        memory_max_bytes: config.memory_max_bytes,
-        stop_timeout: config.policy.stop_timeout,
-        load_timeout: config.policy.load_timeout,
-        watchdog_periods: config.watchdog_periods,
+    let upgrades = match source {
+        WorkerSource::Socket => Upgrades::TakeOver,
+        WorkerSource::Spawn(_) => Upgrades::Ignored,
     };
-    let driver = Driver::new(machine, store.clone(), settings, sinks.clone(), Arc::clone(&gauge));
+    let means = Means {
+        launch: launcher(source, paths),
+        config,
+        config_files: (paths.config_file.clone(), paths.config_drop_ins()),
+        connectors,
+        work_dir: paths.work_dir.clone(),
+        transfers: transfers.clone(),
+        upgrades,
+    };
+    let driver = Driver::new(machine, store.clone(), means, sinks.clone(), Arc::clone(&gauge));
     (driver, sinks, gauge)
+}
+
+/// The keys of this place, and those that are systemd credentials of the service.
+fn keys(paths: &Paths, sinks: &Sinks) -> Arc<KeyRing> {
+    let [own, brought] = paths.key_dirs();
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let others = [brought].into_iter().chain(credentials).collect();
+    Arc::new(KeyRing::open(own, others, sinks.published.clone()))
 }
 
 fn launcher(source: WorkerSource, paths: &Paths) -> Arc<dyn Launch> {
@@ -157,12 +250,28 @@ fn sockets(paths: &Paths) -> Vec<PathBuf> {
     connectors.chain([paths.api_socket()]).collect()
 }
 
-fn listen(paths: &Paths) -> anyhow::Result<Vec<(UnixListener, Door)>> {
-    let mut listeners = vec![(bind(&paths.api_socket())?, Door::People)];
-    for name in CONNECTORS {
-        listeners.push((bind(&paths.connector_socket(name))?, Door::Connector(name)));
-    }
-    Ok(listeners)
+/// Where we live.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Under systemd, with a group for each socket.
+    Appliance,
+    /// Where one user has all.
+    Desk,
+}
+
+fn listen(paths: &Paths, place: Place) -> anyhow::Result<Vec<(UnixListener, Door)>> {
+    let connectors =
+        CONNECTORS.iter().map(|name| (paths.connector_socket(name), Door::Connector(name)));
+    let doors = connectors.chain([(paths.api_socket(), Door::People)]);
+    doors
+        .map(|(path, door)| {
+            let listener = bind(&path)?;
+            if place == Place::Appliance {
+                give(&path, &door.group());
+            }
+            Ok((listener, door))
+        })
+        .collect()
 }
 
 /// Binds a socket in place of one that a former supervisor left. The store's lock says that it is gone.
@@ -175,23 +284,44 @@ fn bind(path: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-/// What ends the supervisor.
-struct Ending {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+/// Gives a socket to the group of those who may come in; without it only root and our own user may.
+fn give(path: &Path, group: &str) {
+    let given = match nix::unistd::Group::from_name(group) {
+        Ok(Some(found)) => nix::unistd::chown(path, None, Some(found.gid))
+            .map_err(|error| format!("{error}; the unit's SupplementaryGroups= must name {group}")),
+        Ok(None) => Err("there is no such group; `systemd-sysusers` makes it".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = given {
+        tracing::warn!(%error, group, socket = %path.display(), "the socket {} cannot be given to the group {group}: {error}", path.display());
+    }
+}
+
+/// What the world outside may ask by other means than the API.
+enum Asked {
+    Reload,
+    End(&'static str),
+}
+
+/// The signals, and the parent process, that ask it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
     parent: Option<Pidfd>,
 }
 
-impl Ending {
+impl Signals {
     fn watch() -> anyhow::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
             parent: parent()?,
         })
     }
 
-    async fn awaited(&mut self) -> &'static str {
+    async fn next(&mut self) -> Asked {
         let parent = async {
             match &self.parent {
                 Some(pidfd) => pidfd.ended().await,
@@ -199,9 +329,10 @@ impl Ending {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            () = parent => "the end of the parent process",
+            _ = self.terminate.recv() => Asked::End("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::End("SIGINT"),
+            _ = self.hangup.recv() => Asked::Reload,
+            () = parent => Asked::End("the end of the parent process"),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use plc_api::message::ConnectorSettings;
 use plc_worker_link::{Realtime, SchedulingPolicy};
 use serde::Deserialize;
 use thiserror::Error;
@@ -71,6 +72,8 @@ pub struct Config {
     pub realtime: Realtime,
     /// Bound on the worker's address space.
     pub memory_max_bytes: Option<u64>,
+    /// For the connectors.
+    pub connectors: ConnectorSettings,
 }
 
 impl Default for Config {
@@ -87,6 +90,7 @@ impl Default for Config {
             watchdog_periods: 100,
             realtime: Realtime::default(),
             memory_max_bytes: None,
+            connectors: ConnectorSettings::default(),
         }
     }
 }
@@ -102,6 +106,8 @@ struct Raw {
     realtime: RawRealtime,
     #[serde(default)]
     worker: RawWorker,
+    #[serde(default)]
+    pyros: RawPyros,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,6 +159,12 @@ struct RawRealtime {
 #[serde(deny_unknown_fields)]
 struct RawWorker {
     memory_max_mib: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPyros {
+    legacy_tls: Option<bool>,
 }
 
 impl Config {
@@ -231,6 +243,9 @@ fn check(raw: Raw) -> Result<Config, ConfigError> {
                 Some(mib << 20)
             }
             None => standard.memory_max_bytes,
+        },
+        connectors: ConnectorSettings {
+            legacy_tls: raw.pyros.legacy_tls.unwrap_or(standard.connectors.legacy_tls),
         },
     })
 }

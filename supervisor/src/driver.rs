@@ -4,31 +4,48 @@
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use plc_api::{
     log::LogLevel,
-    message::WhenRunning,
+    message::{ConnectorSettings, WhenRunning},
     plc::Wish,
     program::ProgramInfo,
     trace::{TraceRefusal, TraceVariable},
 };
-use plc_worker_link::{LoadOrder, Loaded, Order, Outcome, Realtime, SILENCE};
+use plc_journal::message_id;
+use plc_worker_link::{CORE_DUMP, LoadOrder, Loaded, Order, Outcome, SILENCE};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::{Instant, sleep_until},
 };
 
+mod pulse;
+mod telling;
+mod traced;
+
+use self::pulse::Pulse;
 use crate::{
+    config::Config,
+    crash::Witness,
     gauge::Gauge,
-    program::store::Store,
-    state::{CommandError, Done, Effect, Input, Machine, Ticket},
+    notify,
+    program::{blobs::TransferArea, store::Store},
+    state::{Carry, CommandError, Done, Effect, Input, Machine, Ticket},
+    upgrade,
     worker_link::{self, News, Sinks, Worker},
     worker_process::Launch,
 };
+
+/// What an end may take besides the program's own time to stop: the kill, and the kernel's time to clear up.
+pub const STOPPING_BESIDES: Duration = Duration::from_secs(15);
+
+/// For how long nobody may have wanted anything before a newer version takes over.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// What a client may want of the PLC.
 #[derive(Debug)]
@@ -54,25 +71,42 @@ pub enum Request {
     SetTrace(Vec<TraceVariable>, oneshot::Sender<Result<u32, TraceRefusal>>),
     /// A client whose lease had lapsed asks for samples again.
     ResumeTrace,
+    /// The machine falls asleep: stop what runs, leave the wish alone. Answered when nothing runs.
+    Sleep(oneshot::Sender<Result<Done, CommandError>>),
+    /// The machine is awake again: the wish applies.
+    Wake,
+    /// Read the configuration again, and see whether a newer supervisor is installed.
+    Reload(oneshot::Sender<Result<(), String>>),
     /// The supervisor is to end; [`Driver::run`] returns when all is stopped.
     Shutdown,
 }
 
-/// How workers are made.
+/// What the driver works with besides the state.
 #[derive(Debug)]
-pub struct WorkerSettings {
-    /// Where they come from.
+pub struct Means {
+    /// Where workers come from.
     pub launch: Arc<dyn Launch>,
-    /// Scheduling and memory of the program.
-    pub realtime: Realtime,
-    /// Bound on the worker's address space.
-    pub memory_max_bytes: Option<u64>,
-    /// How long stopping may take.
-    pub stop_timeout: Duration,
-    /// How long loading may take.
-    pub load_timeout: Duration,
-    /// After how many periods without a cycle the watchdog acts; 0: never.
-    pub watchdog_periods: u32,
+    /// What the integrator decided.
+    pub config: Config,
+    /// Where that was read, and its drop-ins.
+    pub config_files: (PathBuf, PathBuf),
+    /// What of it connectors are told.
+    pub connectors: watch::Sender<ConnectorSettings>,
+    /// Where programs run.
+    pub work_dir: PathBuf,
+    /// Programs under way.
+    pub transfers: Arc<TransferArea>,
+    /// Whether another supervisor may follow this one.
+    pub upgrades: Upgrades,
+}
+
+/// What a newer supervisor on disk means to this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrades {
+    /// systemd starts it when this one ends for it.
+    TakeOver,
+    /// Nothing: nobody would start it.
+    Ignored,
 }
 
 /// Owner of the state; see the module.
@@ -80,16 +114,19 @@ pub struct WorkerSettings {
 pub struct Driver {
     machine: Machine,
     store: Arc<Store>,
-    settings: WorkerSettings,
+    means: Means,
     sinks: Sinks,
     gauge: Arc<Mutex<Gauge>>,
     begin: Instant,
     slot: Slot,
+    witness: Witness,
     last_beat: Instant,
+    last_command: Option<Instant>,
     news: mpsc::Sender<News>,
     incoming_news: mpsc::Receiver<News>,
     tickets: HashMap<Ticket, oneshot::Sender<Result<Done, CommandError>>>,
     next_ticket: u64,
+    carry: Option<Carry>,
     finished: bool,
 }
 
@@ -116,36 +153,46 @@ impl Driver {
     pub fn new(
         machine: Machine,
         store: Arc<Store>,
-        settings: WorkerSettings,
+        means: Means,
         sinks: Sinks,
         gauge: Arc<Mutex<Gauge>>,
     ) -> Self {
         let (news, incoming_news) = mpsc::channel(64);
+        let witness = Witness::new(means.work_dir.clone());
         let now = Instant::now();
         Self {
             machine,
             store,
-            settings,
+            means,
             sinks,
             gauge,
             begin: now,
             slot: Slot::Free,
+            witness,
             last_beat: now,
+            last_command: None,
             news,
             incoming_news,
             tickets: HashMap::new(),
             next_ticket: 0,
+            carry: None,
             finished: false,
         }
     }
 
-    /// Serves the queue until a shutdown has been carried out.
-    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>, run_at_boot: bool) {
-        self.feed(Input::Boot { run: run_at_boot }).await;
+    /// Serves the queue until the end; what is returned is for the supervisor that is to follow.
+    pub async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        first: Carry,
+    ) -> Option<Carry> {
+        let mut alive = Pulse::begin();
+        self.feed(Input::Boot(first)).await;
         while !self.finished {
             let alarm = self.alarm();
             tokio::select! {
                 biased;
+                () = alive.due() => {}
                 Some(news) = self.incoming_news.recv() => self.on_news(news).await,
                 request = requests.recv() => match request {
                     Some(request) => self.on_request(request).await,
@@ -154,14 +201,14 @@ impl Driver {
                 () = sleep_until(alarm) => self.on_alarm(alarm).await,
             }
         }
+        self.carry
     }
 
     async fn on_request(&mut self, request: Request) {
         match request {
             Request::Command(command, reply) => {
-                self.next_ticket += 1;
-                let ticket = Ticket(self.next_ticket);
-                self.tickets.insert(ticket, reply);
+                let ticket = self.ticket(reply);
+                self.last_command = Some(Instant::now());
                 let input = match command {
                     Command::Start => Input::Start(ticket),
                     Command::Stop => Input::Stop(ticket),
@@ -169,7 +216,7 @@ impl Driver {
                     Command::Rollback => match self.store.former() {
                         Ok(former) => Input::Rollback(ticket, former),
                         Err(error) => {
-                            tracing::error!(%error, "the earlier program cannot be read");
+                            tracing::error!(%error, "the earlier program cannot be read: {error}");
                             Input::Rollback(ticket, None)
                         }
                     },
@@ -185,8 +232,60 @@ impl Driver {
                     self.order(Order::ResumeTrace);
                 }
             }
-            Request::Shutdown => self.feed(Input::Shutdown).await,
+            Request::Sleep(reply) => {
+                let ticket = self.ticket(reply);
+                self.feed(Input::Sleep(ticket)).await;
+            }
+            Request::Wake => self.feed(Input::Wake).await,
+            Request::Reload(reply) => {
+                let result = self.reload().await;
+                let _ = reply.send(result);
+                if self.means.upgrades == Upgrades::TakeOver && upgrade::is_waiting() {
+                    self.upgrade().await;
+                }
+            }
+            Request::Shutdown => {
+                notify::stopping(self.means.config.policy.stop_timeout + STOPPING_BESIDES);
+                self.feed(Input::Shutdown).await;
+            }
         }
+    }
+
+    fn ticket(&mut self, reply: oneshot::Sender<Result<Done, CommandError>>) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.tickets.insert(ticket, reply);
+        ticket
+    }
+
+    /// Takes the configuration as it is on disk now, or leaves everything as it is and says why.
+    async fn reload(&mut self) -> Result<(), String> {
+        let (file, drop_ins) = self.means.config_files.clone();
+        let read = tokio::task::spawn_blocking(move || Config::read(&file, &drop_ins)).await;
+        let config = read
+            .map_err(|error| error.to_string())?
+            .map_err(|error| format!("the configuration was not changed: {error}"))?;
+        if config == self.means.config {
+            tracing::info!("the configuration is as it was");
+            return Ok(());
+        }
+        self.feed(Input::SetPolicy(config.policy)).await;
+        self.means.connectors.send_replace(config.connectors);
+        self.means.config = config;
+        tracing::info!(
+            "the configuration was read again; what concerns the program's process counts from its next start"
+        );
+        Ok(())
+    }
+
+    async fn upgrade(&mut self) {
+        if !self.machine.upgrade_waits() {
+            tracing::info!(
+                message_id = message_id::UPGRADE_WAITS,
+                "a newer version is installed; it takes over as soon as no program runs"
+            );
+        }
+        self.feed(Input::Upgrade).await;
     }
 
     async fn on_news(&mut self, news: News) {
@@ -196,6 +295,7 @@ impl Driver {
                     return;
                 };
                 self.last_beat = Instant::now();
+                self.witness.up(worker.pid);
                 self.sinks.published.update(|snapshot| snapshot.worker_pid = Some(worker.pid));
                 // Its first order, sent by the link, is the load.
                 let pending = HashMap::from([(1, Pending::Load)]);
@@ -207,22 +307,29 @@ impl Driver {
                 self.feed(Input::Gone(format!("could not be had: {reason}"))).await;
             }
             News::Beat(beat) => self.on_beat(beat).await,
+            // Beats that are still on their way do not take this back.
+            News::Dying => self.last_beat = Instant::now() + CORE_DUMP,
             News::Outcome(id, outcome) => self.on_outcome(id, outcome).await,
-            News::Gone(how) => {
+            News::Gone(end) => {
                 self.free_slot();
+                self.sinks.journal.end_program();
+                let how = end.to_string();
+                self.witness.gone(end);
                 self.feed(Input::Gone(how)).await;
             }
         }
     }
 
     async fn on_beat(&mut self, beat: plc_worker_link::Beat) {
-        self.last_beat = Instant::now();
+        self.last_beat = self.last_beat.max(Instant::now());
         let stalled = {
             let mut gauge = lock(&self.gauge);
-            let stalled = gauge.take(beat, self.settings.watchdog_periods);
-            self.sinks.journal.set_tick(gauge.tick());
-            stalled
+            gauge.take(beat, self.means.config.watchdog_periods)
         };
+        // Before its start a program has none, and the figures are still those of the program before.
+        if let Some(tick) = beat.tick {
+            self.sinks.journal.set_tick(tick);
+        }
         lock(&self.sinks.trace).set_worker_dropped(beat.trace_dropped);
         if let Some(how) = stalled {
             self.feed(Input::Stalled(how)).await;
@@ -277,68 +384,28 @@ impl Driver {
         self.feed(input).await;
     }
 
-    /// A program runs: its figures begin anew, and whoever still traces goes on tracing.
-    fn begin_run(&mut self) {
-        let Slot::Up { loaded, .. } = &self.slot else {
-            return;
-        };
-        *lock(&self.gauge) = Gauge::new(loaded.period_ns);
-        let list = {
-            let mut trace = lock(&self.sinks.trace);
-            trace.begin();
-            trace.live_list()
-        };
-        if let Some(list) = list {
-            self.give_list(list);
-        }
-    }
-
-    fn set_trace(
-        &mut self,
-        list: Vec<TraceVariable>,
-        reply: oneshot::Sender<Result<u32, TraceRefusal>>,
-    ) {
-        let installed = self.machine.program().is_some() && self.machine.reason().is_none();
-        if !installed && !list.is_empty() {
-            let _ = reply.send(Err(TraceRefusal::NotPossible));
-            return;
-        }
-        let token = lock(&self.sinks.trace).take_over(list.clone(), Instant::now().into_std());
-        if !self.machine.is_started() {
-            // The list is kept and given to the program when it starts.
-            let _ = reply.send(Ok(token));
-            return;
-        }
-        let id = self.give_list(list);
-        match (&mut self.slot, id) {
-            (Slot::Up { pending, .. }, Some(id)) => {
-                pending.insert(id, Pending::Trace(token, reply));
-            }
-            _ => {
-                let _ = reply.send(Err(TraceRefusal::NotPossible));
-            }
-        }
-    }
-
-    fn give_list(&mut self, list: Vec<TraceVariable>) -> Option<u64> {
-        lock(&self.sinks.trace).list_given();
-        self.order(Order::SetTrace(list))
-    }
-
     /// When to look at the clocks next.
     fn alarm(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let state = self.machine.deadline().map(|at| self.begin + at);
         let silence = matches!(self.slot, Slot::Up { .. }).then(|| self.last_beat + SILENCE);
         let lease = lock(&self.sinks.trace).lease_ends().map(Instant::from_std);
-        [state, silence, lease].into_iter().flatten().min().unwrap_or(far)
+        let quiet = self.machine.awaits_quiet().then(|| self.quiet_at());
+        [state, silence, lease, quiet].into_iter().flatten().min().unwrap_or(far)
+    }
+
+    /// When it will have been quiet for long enough.
+    fn quiet_at(&self) -> Instant {
+        let transfer = self.means.transfers.touched().map(Instant::from_std);
+        let last = [self.last_command, transfer].into_iter().flatten().max();
+        last.map_or(self.begin, |last| last + QUIET)
     }
 
     async fn on_alarm(&mut self, alarm: Instant) {
         let now = Instant::now();
         if now > alarm + Duration::from_secs(1) {
             // It was us who did not run: the worker's beats are waiting to be read.
-            self.last_beat = now;
+            self.last_beat = self.last_beat.max(now);
         }
         if lock(&self.sinks.trace).lapse(now.into_std()) && self.machine.is_started() {
             self.order(Order::PauseTrace);
@@ -349,6 +416,9 @@ impl Driver {
         }
         if self.machine.deadline().is_some_and(|at| self.begin + at <= now) {
             self.feed(Input::Deadline).await;
+        }
+        if self.machine.awaits_quiet() && self.quiet_at() <= now {
+            self.feed(Input::Quiet).await;
         }
     }
 
@@ -362,6 +432,7 @@ impl Driver {
             if was_started != self.machine.is_started() {
                 self.mark_start();
             }
+            self.tell_crashes(&effects);
             self.publish();
             for effect in effects {
                 if let Some(follows) = self.carry_out(effect).await {
@@ -392,7 +463,7 @@ impl Driver {
             }
             Effect::Discard(program) => {
                 if let Err(error) = self.on_disk(move |store| store.discard(&program)).await {
-                    tracing::warn!(%error, "a program that is not wanted cannot be removed yet");
+                    tracing::warn!(%error, "a program that is not wanted cannot be removed yet: {error}");
                 }
             }
             Effect::WriteWish(wish) => {
@@ -411,25 +482,29 @@ impl Driver {
                 }
             }
             Effect::Note(level, text) => self.note(level, &text),
-            Effect::Crashed(reason) => self.note(LogLevel::Critical, &reason),
+            // Told before the change was published.
+            Effect::Crashed(_) => {}
+            Effect::HandOver(carry) => self.carry = Some(carry),
             Effect::Finished => self.finished = true,
         }
         None
     }
 
     fn launch(&mut self, program: &ProgramInfo) {
+        let config = &self.means.config;
         let load = LoadOrder {
             program_dir: self.store.program_dir(program),
             program_id: program.id.clone(),
             md5: program.md5.clone(),
-            stop_timeout_ms: u64::try_from(self.settings.stop_timeout.as_millis())
+            stop_timeout_ms: u64::try_from(config.policy.stop_timeout.as_millis())
                 .unwrap_or(u64::MAX),
-            memory_max_bytes: self.settings.memory_max_bytes,
-            realtime: self.settings.realtime.clone(),
+            memory_max_bytes: config.memory_max_bytes,
+            realtime: config.realtime.clone(),
         };
-        self.sinks.journal.set_tick(0);
-        let deadline = Instant::now() + self.settings.load_timeout;
-        let launch = self.settings.launch.clone();
+        self.sinks.journal.begin_program(program);
+        self.witness.launched(program);
+        let deadline = Instant::now() + config.policy.load_timeout;
+        let launch = self.means.launch.clone();
         let task =
             worker_link::start(launch, load, deadline, self.sinks.clone(), self.news.clone());
         self.slot = Slot::Launching(task);
@@ -442,6 +517,8 @@ impl Driver {
             // It may have reported in the meantime; that report is about a worker we no longer have.
             while self.incoming_news.try_recv().is_ok() {}
             self.free_slot();
+            // It never had a program: as good as one that has stopped, and no crash.
+            self.machine.handle(self.begin.elapsed(), Input::StopDone);
             return Some(Input::Gone("was given up".into()));
         }
         self.order_pending(Order::Stop, Pending::Stop);
@@ -470,48 +547,16 @@ impl Driver {
         act: impl FnOnce(&Store) -> std::io::Result<()> + Send + 'static,
     ) -> Result<(), String> {
         let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || act(&store)).await;
+        let mut act = tokio::task::spawn_blocking(move || act(&store));
+        // A slow disk is no reason to be taken for dead.
+        let mut alive = Pulse::begin();
+        let done = loop {
+            tokio::select! {
+                done = &mut act => break done,
+                () = alive.due() => {}
+            }
+        };
         done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
-    }
-
-    fn note(&self, level: LogLevel, text: &str) {
-        self.sinks.journal.own(level, text);
-        self.sinks.published.log_counts(self.sinks.journal.counts());
-    }
-
-    fn mark_start(&self) {
-        let started_at = self.machine.is_started().then(|| {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
-        });
-        self.sinks.published.update(|snapshot| snapshot.started_at_us = started_at);
-    }
-
-    fn publish(&self) {
-        let machine = &self.machine;
-        self.sinks.published.update(|snapshot| {
-            snapshot.status = machine.status();
-            machine.phase().clone_into(&mut snapshot.phase);
-            snapshot.reason = machine.reason().map(str::to_owned);
-            snapshot.program = machine.program().cloned();
-            snapshot.crashes = machine.crashes();
-            snapshot.wish = machine.wish();
-            snapshot.log_counts = self.sinks.journal.counts();
-        });
-    }
-
-    /// One line for each change, after the lines that say why.
-    fn tell_phase(&self, before: &str) {
-        let machine = &self.machine;
-        if before != machine.phase() {
-            let program = machine.program().map(|program| program.id.as_str());
-            tracing::info!(
-                plc_state = machine.phase(),
-                program,
-                reason = machine.reason(),
-                "state"
-            );
-        }
     }
 }
 

@@ -1,70 +1,270 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One way to write a PLC log message: into the ring that IDEs read, and into the system's journal.
+//! One way to write a PLC log message: into the ring that IDEs read, to those who subscribed, and into the system's
+//! journal; and what else the journal says of the PLC.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Instant,
 };
 
-use plc_api::log::{LogCounts, LogLevel, LogMessage};
+use plc_api::{
+    log::{LogCounts, LogLevel, LogMessage},
+    program::ProgramInfo,
+};
+use plc_journal::message_id;
+use tokio::sync::broadcast;
 
-use crate::plc_log::PlcLog;
+use crate::{
+    crash::{Facts, LAST_MESSAGES},
+    flood::Flood,
+    plc_log::PlcLog,
+};
+
+/// Messages that a subscriber may be behind before it misses some, which it is then told.
+const SUBSCRIBER_MESSAGES: usize = 128;
 
 /// The PLC log, shared by all who write and read it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Journal {
-    log: Arc<Mutex<PlcLog>>,
+    inner: Arc<Mutex<Inner>>,
     tick: Arc<AtomicU32>,
+    subscribers: broadcast::Sender<LogMessage>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    log: PlcLog,
+    program_id: Option<String>,
+    /// The log counts when this program's process was asked for.
+    begin: LogCounts,
+    floods: [Flood; LogLevel::ALL.len()],
+}
+
+/// Whose words a message is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Program,
+    Runtime,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            inner: Arc::default(),
+            tick: Arc::default(),
+            subscribers: broadcast::Sender::new(SUBSCRIBER_MESSAGES),
+        }
+    }
 }
 
 impl Journal {
-    /// A message that the program wrote.
+    /// A message that the program wrote. All of them are in the PLC log; the system's journal gets as many as
+    /// [`crate::flood`] allows.
     pub fn program(&self, level: LogLevel, tick: u32, time_us: u64, text: &[u8]) {
         // More often than beats come; a message just before a crash says when that was.
         self.set_tick(tick);
-        let message = self.lock().push(level, tick, time_us, text);
-        tell("program", &message);
+        let message = self.lock().log.push(level, tick, time_us, text);
+        self.bounded(Source::Program, message);
+    }
+
+    /// A message of the runtime that came from the worker, where the program may have forged it.
+    pub fn worker(&self, level: LogLevel, text: &str) {
+        let message = self.push_own(level, text);
+        self.bounded(Source::Runtime, message);
     }
 
     /// A message of the runtime about the program.
     pub fn own(&self, level: LogLevel, text: &str) {
-        let message = self.lock().push_own(level, self.tick.load(Ordering::Relaxed), text);
-        tell("runtime", &message);
+        self.own_as(message_id::PLC_MESSAGE, level, text);
     }
 
-    /// The program's cycle counter, for messages of the runtime.
+    /// The same of a kind of its own.
+    pub fn own_as(&self, message_id: &str, level: LogLevel, text: &str) {
+        let message = self.push_own(level, text);
+        tell(message_id, Source::Runtime, self.lock().program_id.as_deref(), &message);
+        self.hand_out(message);
+    }
+
+    /// The program failed: one entry with all that is known.
+    pub fn crash(&self, facts: &Facts) {
+        let message = self.push_own(LogLevel::Critical, &facts.reason);
+        facts.tell();
+        self.hand_out(message);
+    }
+
+    /// From here on messages are those of this program.
+    pub fn begin_program(&self, program: &ProgramInfo) {
+        self.set_tick(0);
+        let inner = &mut *self.lock();
+        inner.program_id = Some(program.id.clone());
+        inner.begin = inner.log.counts();
+    }
+
+    /// The program's process has ended: says at once what was left out.
+    pub fn end_program(&self) {
+        let inner = &mut *self.lock();
+        for (level, flood) in LogLevel::ALL.into_iter().zip(&mut inner.floods) {
+            tell_left_out(level, flood.finish());
+        }
+    }
+
+    /// The program's cycle counter, for messages of the runtime. Comes with each beat of the worker.
     pub fn set_tick(&self, tick: u32) {
         self.tick.store(tick, Ordering::Relaxed);
+        let now = Instant::now();
+        let inner = &mut *self.lock();
+        for (level, flood) in LogLevel::ALL.into_iter().zip(&mut inner.floods) {
+            tell_left_out(level, flood.settle(now));
+        }
+    }
+
+    /// The program's cycle counter as last known.
+    #[must_use]
+    pub fn tick(&self) -> u32 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    /// Sees every later message; a slow reader misses some and is told how many.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<LogMessage> {
+        self.subscribers.subscribe()
     }
 
     /// Messages per level since the last reset.
     #[must_use]
     pub fn counts(&self) -> LogCounts {
-        self.lock().counts()
+        self.lock().log.counts()
     }
 
     /// See [`PlcLog::read`].
     #[must_use]
     pub fn read(&self, level: LogLevel, from: u32, max: u32) -> Vec<LogMessage> {
-        self.lock().read(level, from, max)
+        self.lock().log.read(level, from, max)
+    }
+
+    /// The newest messages since this program's process was asked for, as many as a crash is told with; oldest first.
+    #[must_use]
+    pub fn newest(&self) -> Vec<LogMessage> {
+        let inner = self.lock();
+        inner.log.newest(inner.begin, LAST_MESSAGES)
     }
 
     /// Empties the log.
     pub fn reset(&self) {
-        self.lock().reset();
+        let inner = &mut *self.lock();
+        inner.log.reset();
+        inner.begin = LogCounts::default();
     }
 
-    fn lock(&self) -> MutexGuard<'_, PlcLog> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    fn push_own(&self, level: LogLevel, text: &str) -> LogMessage {
+        self.lock().log.push_own(level, self.tick(), text)
+    }
+
+    fn bounded(&self, source: Source, message: LogMessage) {
+        let inner = &mut *self.lock();
+        let flood = inner.floods.get_mut(usize::from(message.level.number()));
+        if flood.is_some_and(|flood| flood.admit(Instant::now(), message.text.len())) {
+            tell(message_id::PLC_MESSAGE, source, inner.program_id.as_deref(), &message);
+        }
+        self.hand_out(message);
+    }
+
+    fn hand_out(&self, message: LogMessage) {
+        // Nobody listens, most of the time.
+        let _ = self.subscribers.send(message);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn tell(source: &str, message: &LogMessage) {
+/// One line for each change of the PLC's state.
+pub fn tell_state(phase: &str, program: Option<&ProgramInfo>, reason: Option<&str>) {
+    let id = program.map(|program| program.id.as_str());
+    let md5 = program.map(|program| program.md5.as_str());
+    let of = id.map(|id| format!(" (program {id})")).unwrap_or_default();
+    let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let message_id = message_id::STATE;
+    if phase == "broken" {
+        tracing::error!(
+            message_id,
+            plc_state = phase,
+            program_id = id,
+            program_md5 = md5,
+            "PLC {phase}{of}{why}"
+        );
+    } else {
+        tracing::info!(
+            message_id,
+            plc_state = phase,
+            program_id = id,
+            program_md5 = md5,
+            "PLC {phase}{of}{why}"
+        );
+    }
+}
+
+fn tell(message_id: &str, source: Source, program_id: Option<&str>, message: &LogMessage) {
+    // What the program says is marked, so that it cannot pass for the runtime's words.
+    let (plc_source, mark) = match source {
+        Source::Program => ("program", "program: "),
+        Source::Runtime => ("runtime", ""),
+    };
     let (tick, text) = (message.tick, message.text.trim_end());
-    match message.level {
-        LogLevel::Critical => tracing::error!(target: "plc", source, tick, "{text}"),
-        LogLevel::Warning => tracing::warn!(target: "plc", source, tick, "{text}"),
-        LogLevel::Info => tracing::info!(target: "plc", source, tick, "{text}"),
-        LogLevel::Debug => tracing::debug!(target: "plc", source, tick, "{text}"),
+    macro_rules! event {
+        ($event:ident, $target:expr) => {
+            tracing::$event!(
+                target: $target,
+                message_id,
+                plc_source,
+                plc_level = message.level.as_str(),
+                plc_tick = tick,
+                program_id,
+                "{mark}{text}"
+            )
+        };
+    }
+    match (message.level, source) {
+        (LogLevel::Critical, _) => event!(error, plc_journal::PROGRAM),
+        (LogLevel::Warning, _) => event!(warn, plc_journal::PROGRAM),
+        (LogLevel::Info, _) => event!(info, plc_journal::PROGRAM),
+        (LogLevel::Debug, Source::Program) => event!(debug, plc_journal::PROGRAM),
+        // The changes of the state, which the journal has anyway.
+        (LogLevel::Debug, Source::Runtime) => event!(debug, module_path!()),
+    }
+}
+
+fn tell_left_out(level: LogLevel, left_out: Option<u32>) {
+    if let Some(left_out) = left_out {
+        tracing::warn!(
+            message_id = message_id::LEFT_OUT,
+            plc_level = level.as_str(),
+            left_out,
+            "the program wrote too many messages of level {level}: {left_out} are not shown here; `plcctl log` has the newest"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subscribers_get_all_messages_and_a_slow_one_is_told_what_it_missed() {
+        let journal = Journal::default();
+        let mut subscriber = journal.subscribe();
+        journal.program(LogLevel::Info, 7, 1, b"of the program");
+        journal.own(LogLevel::Warning, "of the runtime");
+        assert_eq!(subscriber.try_recv().unwrap().text, "of the program");
+        assert_eq!(subscriber.try_recv().unwrap().tick, 7);
+        for n in 0..200 {
+            journal.program(LogLevel::Debug, n, 0, b"flood");
+        }
+        let missed = broadcast::error::TryRecvError::Lagged(200 - 128);
+        assert_eq!(subscriber.try_recv().unwrap_err(), missed);
     }
 }

@@ -5,14 +5,17 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use plc_api::paths::{DEFAULT_INSTANCE, Paths};
+use plc_api::paths::{DEFAULT_INSTANCE, Paths, bus_name};
 use plc_supervisor::{
-    app::{self, WorkerSource},
+    app::{self, Ended, WorkerSource},
     config::Config,
+    dbus::{self, Address},
 };
 
 /// EX_CONFIG of sysexits.h.
 const EXIT_CONFIGURATION: u8 = 78;
+/// Ended for a newer version; the unit's RestartForceExitStatus= starts it.
+const EXIT_UPGRADE: u8 = 85;
 
 /// Runs one PLC program in a worker process of its own and serves the API sockets of connectors and plcctl.
 #[derive(Debug, Parser)]
@@ -30,6 +33,9 @@ struct Arguments {
     /// Read this configuration file, and the drop-ins FILE.d/*.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Serve D-Bus at this address; without it, on the system's bus, and with --desk nowhere
+    #[arg(long, value_name = "ADDRESS")]
+    bus: Option<String>,
     /// Check the configuration, say what is wrong with it, and end
     #[arg(long)]
     check_config: bool,
@@ -48,7 +54,10 @@ fn main() -> ExitCode {
     let config = match Config::read(&paths.config_file, &paths.config_drop_ins()) {
         Ok(config) => config,
         Err(error) => {
-            tracing::error!("configuration: {error}");
+            tracing::error!(
+                message_id = plc_journal::message_id::CONFIGURATION,
+                "configuration: {error}"
+            );
             return ExitCode::from(EXIT_CONFIGURATION);
         }
     };
@@ -57,12 +66,19 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let source = arguments.worker.map_or(WorkerSource::Socket, WorkerSource::Spawn);
+    let bus = match (arguments.bus, &arguments.desk) {
+        (Some(address), _) => Some(Address::At(address)),
+        (None, None) => Some(Address::System),
+        (None, Some(_)) => None,
+    };
+    let bus = bus.map(|address| dbus::Settings { address, name: bus_name(&arguments.instance) });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = runtime
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(app::run(paths, config, source)));
+        .and_then(|runtime| runtime.block_on(app::run(paths, config, source, bus)));
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ended::AsTold) => ExitCode::SUCCESS,
+        Ok(Ended::ForUpgrade) => ExitCode::from(EXIT_UPGRADE),
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE

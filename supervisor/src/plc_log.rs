@@ -63,6 +63,20 @@ impl PlcLog {
         ring.messages.range(first..).take(max).take_while(fits).cloned().collect()
     }
 
+    /// The newest messages of all levels together, at most `max`, oldest first; of each level from an id on.
+    #[must_use]
+    pub fn newest(&self, since: LogCounts, max: usize) -> Vec<LogMessage> {
+        let newest = |(ring, since): (&Ring, u32)| {
+            let first = ring.messages.partition_point(|message| message.id < since);
+            let first = first.max(ring.messages.len().saturating_sub(max));
+            ring.messages.range(first..).cloned().collect::<Vec<_>>()
+        };
+        let mut messages: Vec<LogMessage> =
+            self.levels.iter().zip(since).flat_map(newest).collect();
+        messages.sort_by_key(|message| message.time_us);
+        messages.split_off(messages.len().saturating_sub(max))
+    }
+
     /// Empties all levels; counts and ids begin at 0 again.
     pub fn reset(&mut self) {
         self.levels = <[Ring; 4]>::default();
@@ -141,6 +155,21 @@ mod tests {
         log.reset();
         assert_eq!(log.counts(), [0; 4]);
         assert_eq!(log.push_own(LogLevel::Warning, 0, "third").id, 0);
+    }
+
+    #[test]
+    fn the_newest_of_all_levels_come_in_the_order_of_their_times() {
+        let mut log = PlcLog::default();
+        for time in 0..30 {
+            let level = if time % 3 == 0 { LogLevel::Warning } else { LogLevel::Debug };
+            log.push(level, 0, time, b"text");
+        }
+        let times: Vec<u64> =
+            log.newest([0; 4], 20).iter().map(|message| message.time_us).collect();
+        assert_eq!(times, (10..30).collect::<Vec<_>>());
+        let times: Vec<u64> = log.newest([0, 9, 0, 19], 20).iter().map(|m| m.time_us).collect();
+        assert_eq!(times, [27, 29]);
+        assert!(PlcLog::default().newest([0; 4], 20).is_empty());
     }
 
     #[test]

@@ -5,4 +5,6 @@
 pub mod blobs;
 pub mod durable;
 pub mod manifest;
+pub mod parcel;
 pub mod store;
+mod tar_file;

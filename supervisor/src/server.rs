@@ -4,24 +4,18 @@
 //! Status, log and samples are answered from what is published and kept; only operations on the PLC wait for the
 //! driver. While one runs, its client still receives every snapshot.
 
-use std::{
-    collections::BTreeMap,
-    future::Future,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 use plc_api::{
     API_VERSION, RELEASE,
-    client::{CallError, read_frame, write_frame},
+    client::{CallError, read_body, read_frame, write_frame},
+    frame::{self, FrameError},
+    key::ApiKey,
     limits,
-    log::LogLevel,
     message::{
-        ApiError, ClientMessage, Hello, HelloReply, InstallRequest, Refusal, Reply, Request,
-        ServerMessage, Welcome, WhenRunning,
+        ApiError, ClientMessage, Hello, HelloReply, Refusal, Reply, Request, ServerMessage, Welcome,
     },
-    plc::{ConnectionInfo, PlcStatus, Snapshot, Stats},
+    plc::{ConnectionInfo, Snapshot},
 };
 use tokio::{
     io::BufReader,
@@ -29,74 +23,35 @@ use tokio::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    sync::{OwnedSemaphorePermit, mpsc, watch},
     time::timeout,
 };
 
 use crate::{
-    access::Door,
-    driver::{self, Command},
-    gauge::Gauge,
-    program::{
-        blobs::{BlobError, Blobs, TransferArea},
-        store::{StageError, Store},
-    },
-    state::{CommandError, Done, IS_RUNNING},
-    trace::Read,
-    worker_link::Sinks,
+    access::{self, Door},
+    driver::Command,
+    refusals,
+    services::{Services, Transfer},
 };
 
-/// How long the program may take to accept a trace list.
-const TRACE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long to wait after accepting failed for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What all peers share.
-#[derive(Debug)]
-pub struct Services {
-    /// The driver's queue.
-    pub driver: mpsc::Sender<driver::Request>,
-    /// Snapshot, samples, log.
-    pub sinks: Sinks,
-    /// Figures of the running program.
-    pub gauge: Arc<Mutex<Gauge>>,
-    /// Installed programs.
-    pub store: Arc<Store>,
-    /// Programs under way.
-    pub transfers: Arc<TransferArea>,
-    /// Who is connected.
-    pub connections: Connections,
-}
-
-/// The list of connected clients.
-#[derive(Debug)]
-pub struct Connections {
-    room: Arc<Semaphore>,
-    list: Mutex<(u64, BTreeMap<u64, ConnectionInfo>)>,
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        let room = Arc::new(Semaphore::new(limits::API_CONNECTIONS));
-        Self { room, list: Mutex::default() }
-    }
-}
 
 /// Accepts peers at one socket for ever.
 pub async fn serve(listener: UnixListener, door: Door, services: Arc<Services>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => match services.connections.room.clone().try_acquire_owned() {
-                Ok(room) => {
+            Ok((stream, _)) => match services.connections.room() {
+                Some(room) => {
                     tokio::spawn(peer(stream, door, services.clone(), room));
                 }
-                Err(_) => tracing::warn!(
+                None => tracing::warn!(
                     connector = door.name(),
                     "too many API connections; one was refused"
                 ),
             },
             Err(error) => {
-                tracing::error!(%error, connector = door.name(), "no connection can be accepted");
+                tracing::error!(%error, connector = door.name(), "no API connection can be accepted: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -112,10 +67,12 @@ async fn peer(
     let uid = stream.peer_cred().map(|credentials| credentials.uid()).ok();
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
-    let hello = match timeout(limits::HELLO_DEADLINE, greet(&mut reader, &mut writer)).await {
+    let hello = match timeout(limits::HELLO_DEADLINE, greet(&mut reader, &mut writer, &services))
+        .await
+    {
         Ok(Ok(hello)) => hello,
         Ok(Err(error)) => {
-            return tracing::warn!(%error, connector = door.name(), uid, "API greeting failed");
+            return tracing::warn!(%error, connector = door.name(), uid, "an API peer was not let in: {error}");
         }
         Err(_) => {
             return tracing::warn!(connector = door.name(), uid, "an API peer did not say hello");
@@ -129,12 +86,17 @@ async fn peer(
         peer: printable(&hello.peer),
         identity: printable(&hello.identity),
     };
+    let key = key(&hello);
     tracing::debug!(connector = %info.connector, peer = %info.peer, uid, "API connection");
-    let id = services.connections.enter(info);
-    let session =
-        Session { door, blobs: Some(Blobs::new(services.transfers.clone())), services: &services };
-    if let Err(error) = session.serve(reader, &mut writer).await {
-        tracing::debug!(%error, connector = door.name(), "API connection ended");
+    let id = services.connections.enter(info.clone());
+    let transfer = Transfer::new(&services.transfers);
+    let session = Session { door, uid, info, transfer, services: &services };
+    match session.serve(reader, &mut writer, key.as_ref()).await {
+        Err(CallError::Refused(refusal)) => {
+            tracing::info!(connector = door.name(), "an API connection was ended: {refusal}");
+        }
+        Err(error) => tracing::debug!(%error, connector = door.name(), "API connection ended"),
+        Ok(()) => {}
     }
     services.connections.leave(id);
 }
@@ -142,29 +104,56 @@ async fn peer(
 async fn greet(
     reader: &mut BufReader<OwnedReadHalf>,
     writer: &mut OwnedWriteHalf,
+    services: &Services,
 ) -> Result<Hello, CallError> {
     let hello: Hello = read_frame(reader).await?;
-    if hello.api_version == API_VERSION {
-        let welcome = Welcome { api_version: API_VERSION, release: RELEASE.to_owned() };
-        write_frame(writer, &HelloReply::Welcome(welcome)).await?;
-        return Ok(hello);
+    if let Err(refusal) = may_begin(&hello, services).await {
+        write_frame(writer, &HelloReply::Refused(refusal.clone())).await?;
+        return Err(refusal.into());
     }
-    let reason = format!(
-        "the program of release {} speaks version {} of the API, this supervisor of release {RELEASE} version \
-         {API_VERSION}: restart the service after an upgrade",
-        printable(&hello.release),
-        hello.api_version
-    );
-    let refusal = Refusal { reason };
-    write_frame(writer, &HelloReply::Refused(refusal.clone())).await?;
-    Err(refusal.into())
+    let settings = *services.settings.borrow();
+    let welcome = Welcome { api_version: API_VERSION, release: RELEASE.to_owned(), settings };
+    write_frame(writer, &HelloReply::Welcome(welcome)).await?;
+    Ok(hello)
+}
+
+async fn may_begin(hello: &Hello, services: &Services) -> Result<(), Refusal> {
+    if hello.api_version != API_VERSION {
+        let reason = format!(
+            "the program of release {} speaks version {} of the API, this supervisor of release {RELEASE} version \
+             {API_VERSION}: restart the service after an upgrade",
+            printable(&hello.release),
+            hello.api_version
+        );
+        return Err(Refusal { reason });
+    }
+    match key(hello) {
+        Some(key) => services.keys.admit(&key).await,
+        None if hello.identity.is_empty() => Ok(()),
+        None => Err(Refusal { reason: "an identity counts only with its secret".to_owned() }),
+    }
+}
+
+/// The key that the client speaks for.
+fn key(hello: &Hello) -> Option<ApiKey> {
+    let secret = hello.secret.clone()?;
+    Some(ApiKey { id: hello.identity.clone(), secret })
+}
+
+/// Waits until the key of a client counts no more; for ever if it has none.
+async fn lost(services: &Services, key: Option<&ApiKey>) -> Refusal {
+    match key {
+        Some(key) => services.keys.lost(key).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// One greeted peer.
 struct Session<'a> {
     door: Door,
-    /// Absent while a blocking task has them.
-    blobs: Option<Blobs>,
+    uid: Option<u32>,
+    info: ConnectionInfo,
+    transfer: Transfer,
     services: &'a Services,
 }
 
@@ -173,23 +162,31 @@ impl Session<'_> {
         mut self,
         reader: BufReader<OwnedReadHalf>,
         writer: &mut OwnedWriteHalf,
+        key: Option<&ApiKey>,
     ) -> Result<(), CallError> {
         let mut snapshots = self.services.sinks.published.subscribe();
         send_snapshot(&mut snapshots, writer).await?;
         let mut incoming = Incoming::new(reader);
         loop {
-            let message = tokio::select! {
-                message = incoming.next() => message?,
+            let asked = tokio::select! {
+                biased;
+                refusal = lost(self.services, key) => return Err(refusal.into()),
+                asked = incoming.next() => asked?,
                 changed = snapshots.changed() => {
                     changed.map_err(|_| io::Error::other("the supervisor is ending"))?;
                     send_snapshot(&mut snapshots, writer).await?;
                     continue;
                 }
             };
-            let ClientMessage { id, request } = message;
-            let result = match self.door.allows(&request) {
-                Ok(()) => pushing(&mut snapshots, writer, self.answer(request)).await,
-                Err(error) => Err(error),
+            let (id, result) = match asked {
+                Asked::Known(ClientMessage { id, request }) => match self.allows(&request) {
+                    Ok(()) => (id, pushing(&mut snapshots, writer, self.answer(request)).await),
+                    Err(error) => {
+                        refusals::tell(&error, self.door.name(), self.uid);
+                        (id, Err(error))
+                    }
+                },
+                Asked::Unknown(id) => (id, Err(unknown())),
             };
             // What the call changed comes before its reply.
             if snapshots.has_changed().unwrap_or(false) {
@@ -199,142 +196,65 @@ impl Session<'_> {
         }
     }
 
+    fn allows(&self, request: &Request) -> Result<(), ApiError> {
+        self.door.allows(request)?;
+        if let Request::ShowKey { .. } = request {
+            access::may_see_secrets(self.uid)
+        } else {
+            Ok(())
+        }
+    }
+
     async fn answer(&mut self, request: Request) -> Result<Reply, ApiError> {
-        let sinks = &self.services.sinks;
+        let services = self.services;
         match request {
-            Request::Snapshot => {
-                Ok(Reply::Snapshot(Box::new(Snapshot::clone(&sinks.published.get()))))
-            }
-            Request::Stats => Ok(Reply::Stats(Box::new(self.services.stats()))),
-            Request::Start => self.command(Command::Start).await,
-            Request::Stop => self.command(Command::Stop).await,
-            Request::Repair => self.command(Command::Repair).await,
-            Request::Rollback => self.command(Command::Rollback).await,
+            Request::Snapshot => Ok(Reply::Snapshot(Box::new(Snapshot::clone(&services.now())))),
+            Request::Stats => Ok(Reply::Stats(Box::new(services.stats()))),
+            Request::Start => services.command(Command::Start).await,
+            Request::Stop => services.command(Command::Stop).await,
+            Request::Repair => services.command(Command::Repair).await,
+            Request::Rollback => services.command(Command::Rollback).await,
             Request::PurgeBlobs => {
-                self.blobs()?.purge();
+                self.transfer.blobs()?.purge();
                 Ok(Reply::Done)
             }
-            Request::SeedBlob { seed } => Ok(Reply::Blob(self.blobs()?.seed(&seed)?)),
+            Request::SeedBlob { seed } => Ok(Reply::Blob(self.transfer.blobs()?.seed(&seed)?)),
             Request::AppendChunk { blob, data } => {
-                if !self.blobs()?.would_write(blob, data.len()) {
-                    return Ok(Reply::Blob(self.blobs()?.append(blob, &data)?));
+                let blobs = self.transfer.blobs()?;
+                if !blobs.would_write(blob, data.len()) {
+                    return Ok(Reply::Blob(blobs.append(blob, &data)?));
                 }
-                let blob = self.with_blobs(move |blobs| blobs.append(blob, &data)).await?;
+                let blob = self.transfer.on_disk(move |blobs| blobs.append(blob, &data)).await?;
                 Ok(Reply::Blob(blob?))
             }
-            Request::Install(request) => {
-                self.install(request).await.inspect_err(|error| self.tell_refusal(error))
-            }
-            Request::SetTrace(list) => self.set_trace(list).await,
-            Request::ReadTrace { token, max_bytes } => self.read_trace(token, max_bytes).await,
+            Request::Install(request) => services.install(request, &mut self.transfer).await,
+            Request::SetTrace(list) => services.set_trace(list).await,
+            Request::ReadTrace { token, max_bytes } => services.read_trace(token, max_bytes).await,
             Request::ReadLog { level, from, max } => {
-                Ok(Reply::Log(sinks.journal.read(level, from, max)))
+                Ok(Reply::Log(services.sinks.journal.read(level, from, max)))
             }
             Request::ResetLog => {
-                sinks.journal.reset();
-                sinks.published.log_counts(sinks.journal.counts());
+                services.reset_log();
                 Ok(Reply::Done)
             }
-        }
-    }
-
-    async fn install(&mut self, request: InstallRequest) -> Result<Reply, ApiError> {
-        let when_running = request.when_running;
-        // The machine decides; asking first only saves the disk the work.
-        let running = self.services.sinks.published.get().status == PlcStatus::Started;
-        if running && when_running == WhenRunning::Refuse {
-            return Err(ApiError::Refused(IS_RUNNING.into()));
-        }
-        let store = self.services.store.clone();
-        let program = self.with_blobs(move |blobs| store.stage(&request, blobs)).await??;
-        let reply = self.command(Command::Install(program, when_running)).await;
-        if reply.is_ok() {
-            self.blobs()?.purge();
-        }
-        reply
-    }
-
-    /// An IDE shows of a refused installation only that there was one; the reason is in the log that it shows.
-    fn tell_refusal(&self, error: &ApiError) {
-        // What failed was told by the driver.
-        if !matches!(error, ApiError::Failed(_)) {
-            let sinks = &self.services.sinks;
-            sinks
-                .journal
-                .own(LogLevel::Warning, &format!("the program was not installed: {error}"));
-            sinks.published.log_counts(sinks.journal.counts());
-        }
-    }
-
-    async fn command(&self, command: Command) -> Result<Reply, ApiError> {
-        let (reply, wait) = oneshot::channel();
-        let sent = self.services.driver.send(driver::Request::Command(command, reply)).await;
-        let done = match sent {
-            Ok(()) => wait.await.ok(),
-            Err(_) => None,
-        };
-        match done {
-            Some(Ok(Done::AsWanted)) => Ok(Reply::Done),
-            Some(Ok(Done::Installed(program))) => Ok(Reply::Installed { program_id: program.id }),
-            Some(Err(CommandError::Refused(reason))) => Err(ApiError::Refused(reason)),
-            Some(Err(CommandError::Failed(reason))) => Err(ApiError::Failed(reason)),
-            None => Err(ApiError::Refused("the runtime is shutting down".into())),
-        }
-    }
-
-    async fn set_trace(&self, list: Vec<plc_api::trace::TraceVariable>) -> Result<Reply, ApiError> {
-        let too_large = |entry: &plc_api::trace::TraceVariable| {
-            entry.force.as_ref().is_some_and(|force| force.len() > limits::FORCE_BYTES)
-        };
-        if list.len() > limits::TRACE_VARIABLES {
-            return Err(ApiError::Trace(plc_api::trace::TraceRefusal::TooManyTraced));
-        }
-        if list.iter().any(too_large) {
-            return Err(ApiError::Trace(plc_api::trace::TraceRefusal::ForceSize));
-        }
-        let (reply, wait) = oneshot::channel();
-        let sent = self.services.driver.send(driver::Request::SetTrace(list, reply)).await;
-        let not_possible = ApiError::Trace(plc_api::trace::TraceRefusal::NotPossible);
-        sent.map_err(|_| not_possible.clone())?;
-        match timeout(TRACE_DEADLINE, wait).await {
-            Ok(Ok(result)) => result.map(Reply::Token).map_err(ApiError::Trace),
-            Ok(Err(_)) | Err(_) => Err(not_possible),
-        }
-    }
-
-    async fn read_trace(&self, token: Option<u32>, max_bytes: u32) -> Result<Reply, ApiError> {
-        let sinks = &self.services.sinks;
-        let status = sinks.published.get().status;
-        let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-        let read = lock(&sinks.trace).read(token, max_bytes, status, std::time::Instant::now());
-        match read {
-            Read::Batch(batch) => Ok(Reply::Trace(batch)),
-            Read::Resume(batch) => {
-                // If the driver is gone there is nothing left to resume.
-                let _ = self.services.driver.send(driver::Request::ResumeTrace).await;
-                Ok(Reply::Trace(batch))
+            Request::Reload => services.reload().await,
+            Request::DeviceKey => Ok(Reply::Key(services.keys.device(&self.info).await?)),
+            Request::ListKeys => Ok(Reply::Keys(services.keys.list().await?)),
+            Request::Pair { seconds } => {
+                Ok(Reply::Paired { id: services.keys.pair(seconds, &self.who()).await? })
             }
-            Read::TokenLost => Err(ApiError::TokenLost),
+            Request::AddKey { id, secret } => {
+                Ok(Reply::Key(services.keys.add(id, secret, &self.who()).await?))
+            }
+            Request::RevokeKey { id } => {
+                services.keys.revoke(id, &self.who()).await.map(|_| Reply::Done)
+            }
+            Request::ShowKey { id } => Ok(Reply::Key(services.keys.show(id, &self.who()).await?)),
         }
     }
 
-    fn blobs(&mut self) -> Result<&mut Blobs, ApiError> {
-        self.blobs.as_mut().ok_or_else(lost_blobs)
-    }
-
-    /// Does what may wait for the disk where it holds up nobody else.
-    async fn with_blobs<T: Send + 'static>(
-        &mut self,
-        act: impl FnOnce(&mut Blobs) -> T + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let mut blobs = self.blobs.take().ok_or_else(lost_blobs)?;
-        let done = tokio::task::spawn_blocking(move || {
-            let result = act(&mut blobs);
-            (blobs, result)
-        });
-        let (blobs, result) = done.await.map_err(|_| lost_blobs())?;
-        self.blobs = Some(blobs);
-        Ok(result)
+    fn who(&self) -> String {
+        access::who(self.uid, self.door.name())
     }
 }
 
@@ -373,9 +293,36 @@ async fn send(writer: &mut OwnedWriteHalf, message: &ServerMessage) -> Result<()
     }
 }
 
+/// What a client has asked.
+enum Asked {
+    Known(ClientMessage),
+    /// With this id, something that this release does not know.
+    Unknown(u64),
+}
+
+/// Of a client's message, its id.
+#[derive(serde::Deserialize)]
+struct Numbered {
+    id: u64,
+}
+
+fn understood(body: &[u8]) -> Result<Asked, FrameError> {
+    match frame::decode(body) {
+        Err(FrameError::Unknown(_)) => Ok(Asked::Unknown(frame::decode::<Numbered>(body)?.id)),
+        known => known.map(Asked::Known),
+    }
+}
+
+fn unknown() -> ApiError {
+    ApiError::BadRequest(format!(
+        "the supervisor, of release {RELEASE}, does not know this request: it is older than the program that asks; \
+         restart the service after an upgrade: systemctl restart plc-runtime"
+    ))
+}
+
 /// Reads frames in a task of its own, so that waiting for one can be given up and taken up again.
 struct Incoming {
-    queue: mpsc::Receiver<Result<ClientMessage, CallError>>,
+    queue: mpsc::Receiver<Result<Asked, CallError>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -384,9 +331,10 @@ impl Incoming {
         let (sender, queue) = mpsc::channel(1);
         let task = tokio::spawn(async move {
             loop {
-                let message = read_frame(&mut reader).await;
-                let ended = message.is_err();
-                if sender.send(message).await.is_err() || ended {
+                let body = read_body(&mut reader).await;
+                let asked = body.and_then(|body| Ok(understood(&body)?));
+                let ended = asked.is_err();
+                if sender.send(asked).await.is_err() || ended {
                     return;
                 }
             }
@@ -394,9 +342,9 @@ impl Incoming {
         Self { queue, task }
     }
 
-    async fn next(&mut self) -> Result<ClientMessage, CallError> {
+    async fn next(&mut self) -> Result<Asked, CallError> {
         match self.queue.recv().await {
-            Some(message) => message,
+            Some(asked) => asked,
             None => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
         }
     }
@@ -408,66 +356,7 @@ impl Drop for Incoming {
     }
 }
 
-impl Services {
-    fn stats(&self) -> Stats {
-        let (trace_samples, trace_dropped) = lock(&self.sinks.trace).totals();
-        let gauge = lock(&self.gauge);
-        let (period_ns, measured_period_ns) = gauge.periods_ns();
-        Stats {
-            ticks: gauge.ticks(),
-            period_ns,
-            measured_period_ns,
-            cycle_cpu_us: gauge.cpu(),
-            trace_samples,
-            trace_dropped,
-            connections: lock(&self.connections.list).1.values().cloned().collect(),
-        }
-    }
-}
-
-impl Connections {
-    fn enter(&self, info: ConnectionInfo) -> u64 {
-        let mut list = lock(&self.list);
-        list.0 += 1;
-        let id = list.0;
-        list.1.insert(id, info);
-        id
-    }
-
-    fn leave(&self, id: u64) {
-        lock(&self.list).1.remove(&id);
-    }
-}
-
-impl From<BlobError> for ApiError {
-    fn from(error: BlobError) -> Self {
-        match error {
-            BlobError::Unknown(id) => Self::UnknownBlob(id),
-            BlobError::TooMuch(_) => Self::BadRequest(error.to_string()),
-            BlobError::Disk(_) => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-impl From<StageError> for ApiError {
-    fn from(error: StageError) -> Self {
-        match error {
-            StageError::Blob(error) => error.into(),
-            StageError::BadRequest(_) => Self::BadRequest(error.to_string()),
-            StageError::Disk(_) => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-fn lost_blobs() -> ApiError {
-    ApiError::Failed("the transfer was lost; send the program again".into())
-}
-
 /// A text from a peer, fit for the log and for a terminal.
 fn printable(text: &str) -> String {
     text.chars().take(limits::NAME_CHARS).filter(|c| !c.is_control()).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -25,10 +25,12 @@ use plc_api::{
     plc::{PlcStatus, Wish},
     program::ProgramInfo,
 };
+use serde::{Deserialize, Serialize};
 
 mod act;
 mod commands;
 mod news;
+mod pause;
 #[cfg(test)]
 mod tests;
 
@@ -46,11 +48,8 @@ pub struct Ticket(pub u64);
 /// What happens to the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The supervisor is up; run the program if asked to.
-    Boot {
-        /// Start the installed program.
-        run: bool,
-    },
+    /// The supervisor is up; the PLC is to be as told.
+    Boot(Carry),
     /// A client wants it to run.
     Start(Ticket),
     /// A client wants it stopped.
@@ -63,6 +62,16 @@ pub enum Input {
     Install(Ticket, ProgramInfo, WhenRunning),
     /// The supervisor is to end.
     Shutdown,
+    /// The machine falls asleep; answered when nothing runs.
+    Sleep(Ticket),
+    /// The machine is awake again.
+    Wake,
+    /// A newer supervisor is installed and is to take over as soon as nothing runs and nobody is about to.
+    Upgrade,
+    /// No client has wanted anything of the PLC for a while.
+    Quiet,
+    /// The integrator decided anew.
+    SetPolicy(Policy),
     /// The worker answered the load.
     Loaded(Result<(), String>),
     /// The loaded program was made the current one on disk, or not.
@@ -108,8 +117,22 @@ pub enum Effect {
     Note(LogLevel, String),
     /// A program ended by itself.
     Crashed(String),
+    /// Keep this for the supervisor that follows; `Finished` comes next.
+    HandOver(Carry),
     /// Everything is stopped; the supervisor may end.
     Finished,
+}
+
+/// How one supervisor finds, and another leaves, the PLC while no worker is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Carry {
+    /// The installed program is to run.
+    Run,
+    /// It is not to run now.
+    Rest,
+    /// It is Broken, for this reason, and left alone.
+    Broken(String),
 }
 
 /// The good end of a command.
@@ -177,6 +200,14 @@ pub struct Job {
     origin: Origin,
     start: bool,
     tickets: Vec<Ticket>,
+}
+
+impl Job {
+    /// The installed program is to run again and no client waits for it: as well a task for the next supervisor.
+    fn is_resumed(&self) -> bool {
+        let installed = matches!(self.origin, Origin::Current | Origin::Again);
+        installed && self.start && self.tickets.is_empty()
+    }
 }
 
 /// Where a job's program comes from.
@@ -295,6 +326,8 @@ pub struct Machine {
     wish: Wish,
     crashes: u32,
     recent_crashes: VecDeque<Time>,
+    asleep: bool,
+    upgrade: bool,
     now: Time,
     effects: Vec<Effect>,
 }
@@ -310,6 +343,8 @@ impl Machine {
             wish,
             crashes: 0,
             recent_crashes: VecDeque::new(),
+            asleep: false,
+            upgrade: false,
             now: Time::ZERO,
             effects: Vec::new(),
         }
@@ -395,6 +430,28 @@ impl Machine {
         self.program.as_ref()
     }
 
+    /// Whether a newer supervisor waits until nothing runs.
+    #[must_use]
+    pub fn upgrade_waits(&self) -> bool {
+        self.upgrade
+    }
+
+    /// Whether only [`Input::Quiet`] is missing for a newer supervisor to take over.
+    #[must_use]
+    pub fn awaits_quiet(&self) -> bool {
+        let idle = match &self.state {
+            State::Empty | State::Stopped | State::Loaded | State::Broken { .. } => true,
+            State::Loading { .. }
+            | State::Committing { .. }
+            | State::Starting { .. }
+            | State::Started
+            | State::Ending { .. }
+            | State::Forgetting { .. }
+            | State::Off => false,
+        };
+        idle && self.upgrade && !self.asleep
+    }
+
     /// Whether the PLC is meant to run.
     #[must_use]
     pub fn wish(&self) -> Wish {
@@ -409,7 +466,7 @@ impl Machine {
 
     fn step(&mut self, state: State, input: Input) -> State {
         match input {
-            Input::Boot { run } => self.on_boot(state, run),
+            Input::Boot(carry) => self.on_boot(state, carry),
             Input::Start(ticket) => self.on_start(state, ticket),
             Input::Stop(ticket) => self.on_stop(state, ticket),
             Input::Repair(ticket) => self.on_repair(state, ticket),
@@ -427,6 +484,17 @@ impl Machine {
                 self.on_install(state, job, when_running)
             }
             Input::Shutdown => self.on_shutdown(state),
+            Input::Sleep(ticket) => self.on_sleep(state, ticket),
+            Input::Wake => self.on_wake(state),
+            Input::Upgrade => {
+                self.upgrade = true;
+                state
+            }
+            Input::Quiet => self.on_quiet(state),
+            Input::SetPolicy(policy) => {
+                self.policy = policy;
+                state
+            }
             Input::Loaded(result) => self.on_loaded(state, result),
             Input::Committed(result) => self.on_committed(state, result),
             Input::Forgotten(result) => self.on_forgotten(state, result),

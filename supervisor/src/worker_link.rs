@@ -11,9 +11,13 @@ use std::{
     time::Duration,
 };
 
-use plc_api::client::{read_frame, write_frame};
+use plc_api::{
+    client::{CallError, read_frame, write_frame},
+    frame::FrameError,
+};
 use plc_worker_link::{
-    Beat, Data, FromWorker, Hello, LINK_VERSION, LoadOrder, Order, Outcome, ToWorker, greeting,
+    Beat, Data, Ended, FromWorker, Hello, LINK_VERSION, LoadOrder, Order, Outcome, ToWorker,
+    ended::TAIL_BYTES, greeting,
 };
 use tokio::{
     io::{BufReader, Interest},
@@ -21,14 +25,17 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
+    process::Child,
     sync::mpsc,
     task::JoinHandle,
     time::{Instant, sleep, timeout, timeout_at},
 };
 
 use crate::{
+    end::End,
     journal::Journal,
     publish::Published,
+    tail::Tail,
     trace::Trace,
     worker_process::{Killer, Launch, Launched, WorkerProcess},
 };
@@ -42,6 +49,9 @@ const GREETING_DEADLINE: Duration = Duration::from_secs(10);
 const RETRY: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
 /// How long what a dead worker has sent may take to be read; a child it forked may keep the channel open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// The same of a worker whose end the service manager reports, after it has ended what the program forked: on a slow
+/// machine that has run out of memory this takes seconds.
+const REPORT: Duration = Duration::from_secs(10);
 
 /// What a worker, or its end, reports to the driver.
 #[derive(Debug)]
@@ -54,8 +64,10 @@ pub enum News {
     Outcome(u64, Outcome),
     /// A sign of life.
     Beat(Beat),
-    /// The process has ended, how is said in words; everything it sent has been read.
-    Gone(String),
+    /// It has got a fatal signal; its end may take as long as its core dump.
+    Dying,
+    /// The process has ended so; everything it sent has been read.
+    Gone(End),
 }
 
 /// Where samples and messages go.
@@ -133,8 +145,14 @@ async fn greeted(launch: &dyn Launch, deadline: Instant) -> io::Result<Greeted> 
                 let process = WorkerProcess::new(greeting.pidfd, child)?;
                 return hello(control, greeting.data, process).await;
             }
-            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                drop((control, child));
+            Ok(Err(error)) if is_an_end(&error) => {
+                match end_before_greeting(control, child).await {
+                    Some(end) if !end.is_busy() => {
+                        return Err(io::Error::other(format!("it {}", end.before_greeting())));
+                    }
+                    None if error.kind() == io::ErrorKind::InvalidData => return Err(error),
+                    Some(_) | None => {}
+                }
                 if Instant::now() + pause > deadline {
                     return Err(io::Error::other("the worker before still has not ended"));
                 }
@@ -145,6 +163,22 @@ async fn greeted(launch: &dyn Launch, deadline: Instant) -> io::Result<Greeted> 
             Err(_) => return Err(io::Error::other("the worker did not greet in time")),
         }
     }
+}
+
+/// Nothing came, or what came may be the report of its end.
+fn is_an_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+}
+
+/// How a worker ended that did not greet, if anybody tells.
+async fn end_before_greeting(control: UnixStream, child: Option<Child>) -> Option<End> {
+    if let Some(mut child) = child {
+        drop(control);
+        return timeout(REPORT, child.wait()).await.ok()?.ok().map(End::of_child);
+    }
+    let mut control = Tail::<_, TAIL_BYTES>::new(control);
+    let tail = timeout(REPORT, control.to_the_end()).await.ok()?;
+    Ended::find(tail).as_ref().map(End::told)
 }
 
 async fn receive_greeting(control: &UnixStream) -> io::Result<greeting::Greeting> {
@@ -180,7 +214,7 @@ async fn hello(
 }
 
 impl Greeted {
-    async fn serve(self, load: LoadOrder, sinks: Sinks, news: mpsc::Sender<News>) {
+    async fn serve(mut self, load: LoadOrder, sinks: Sinks, news: mpsc::Sender<News>) {
         let (reader, writer) = self.control.into_split();
         let (orders, queue) = mpsc::channel(ORDERS);
         let killers = (self.process.killer(), self.process.killer());
@@ -196,15 +230,21 @@ impl Greeted {
         let writing = tokio::spawn(send_orders(writer, queue));
         let mut hearing = tokio::spawn(hear(reader, sinks.clone(), news.clone(), judge));
         let mut collecting = tokio::spawn(collect(BufReader::new(self.data), sinks));
-        let how = self.process.ended().await;
+        let seen = self.process.ended().await;
+        // Its silence is no fault any more.
+        let _ = news.send(News::Dying).await;
         // All that the worker said before its death comes before the news of it.
-        let all_read = async { tokio::join!(&mut hearing, &mut collecting) };
-        if timeout(LAST_WORDS, all_read).await.is_err() {
+        let all_read = async { tokio::join!(&mut hearing, &mut collecting).0.ok().flatten() };
+        let patience = if seen.is_some() { LAST_WORDS } else { REPORT };
+        let told = timeout(patience, all_read).await;
+        if told.is_err() {
             hearing.abort();
             collecting.abort();
         }
         writing.abort();
-        let _ = news.send(News::Gone(how)).await;
+        let told = || told.ok().flatten().as_ref().map(End::told);
+        let end = seen.or_else(told).unwrap_or_else(|| End::Unknown("nobody reported it".into()));
+        let _ = news.send(News::Gone(end)).await;
     }
 }
 
@@ -217,40 +257,53 @@ async fn send_orders(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<ToWor
     // Here the writer is dropped, and the end of its channel tells the worker to stop.
 }
 
-async fn hear(mut reader: OwnedReadHalf, sinks: Sinks, news: mpsc::Sender<News>, judge: Killer) {
+/// Hears the worker out, to the end of the channel; the report of its end, if one came.
+async fn hear(
+    reader: OwnedReadHalf,
+    sinks: Sinks,
+    news: mpsc::Sender<News>,
+    judge: Killer,
+) -> Option<Ended> {
+    let mut reader = Tail::<_, TAIL_BYTES>::new(reader);
     loop {
         let item = match read_frame(&mut reader).await {
             Ok(FromWorker::Outcome { id, outcome }) => News::Outcome(id, outcome),
             Ok(FromWorker::Beat(beat)) => News::Beat(beat),
+            Ok(FromWorker::Dying) => News::Dying,
             Ok(FromWorker::Notice { level, text }) => {
-                sinks.journal.own(level, &text);
+                sinks.journal.worker(level, &text);
                 sinks.published.log_counts(sinks.journal.counts());
                 continue;
             }
-            Err(plc_api::client::CallError::Lost(_)) => {
-                // It closed its channel: it is ending, or the program closed it. In neither case is there
-                // anything left to say to it.
-                return;
+            // It closed its channel: it is ending, or the program closed it. In neither case is there anything left
+            // to say to it.
+            Ok(FromWorker::Ended(_)) | Err(CallError::Lost(_)) => break,
+            Err(CallError::Malformed(FrameError::Unknown(word))) => {
+                tracing::debug!(word, "a newer worker says what this release does not know");
+                continue;
             }
             Ok(FromWorker::Hello(_)) | Err(_) => {
-                tracing::error!("the worker's message cannot be understood; it is killed");
-                judge.kill();
-                return;
+                // Half a frame of a dying worker looks the same, so it is said only of one that lives.
+                if judge.kill() {
+                    tracing::error!("the worker's message cannot be understood; it is killed");
+                }
+                break;
             }
         };
         if news.send(item).await.is_err() {
-            return;
+            break;
         }
     }
+    Ended::find(reader.to_the_end().await)
 }
 
 async fn collect(mut data: BufReader<UnixStream>, sinks: Sinks) {
-    while let Ok(item) = read_frame::<Data>(&mut data).await {
-        match item {
-            Data::Trace(samples) => {
+    loop {
+        match read_frame(&mut data).await {
+            Ok(Data::Trace(samples)) => {
                 sinks.trace.lock().unwrap_or_else(PoisonError::into_inner).push(samples);
             }
-            Data::Log(messages) => {
+            Ok(Data::Log(messages)) => {
                 for message in messages {
                     sinks.journal.program(
                         message.level,
@@ -261,6 +314,9 @@ async fn collect(mut data: BufReader<UnixStream>, sinks: Sinks) {
                 }
                 sinks.published.log_counts(sinks.journal.counts());
             }
+            // A newer worker's.
+            Err(CallError::Malformed(FrameError::Unknown(_))) => {}
+            Err(_) => return,
         }
     }
 }

@@ -4,24 +4,18 @@
 //! On an appliance systemd starts one for each connection to its socket; at a desk the supervisor spawns it. The
 //! worker cannot tell: its standard input is the control channel either way.
 
-use std::{
-    future::Future,
-    io,
-    os::{fd::OwnedFd, unix::process::ExitStatusExt},
-    path::PathBuf,
-    pin::Pin,
-    process::{ExitStatus, Stdio},
-};
+use std::{future::Future, io, os::fd::OwnedFd, path::PathBuf, pin::Pin, process::Stdio};
 
-use nix::sys::signal::Signal as SignalName;
-use plc_worker_link::exit_code;
-use rustix::process::{Pid, Signal};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    process::{Pid, Signal},
+};
 use tokio::{
     net::UnixStream,
     process::{Child, Command},
 };
 
-use crate::pidfd::Pidfd;
+use crate::{end::End, pidfd::Pidfd};
 
 /// Starts workers.
 pub trait Launch: Send + Sync + std::fmt::Debug {
@@ -126,20 +120,18 @@ impl WorkerProcess {
         Ok(Killer { pidfd: self.pidfd.try_clone()? })
     }
 
-    /// Waits for the end of the process and says how it came, as in "the worker ...".
-    pub async fn ended(mut self) -> String {
+    /// Waits for the end of the process. How it came is known of a child only.
+    pub async fn ended(&mut self) -> Option<End> {
         self.pidfd.ended().await;
-        let Some(child) = &mut self.child else {
-            return "ended; `journalctl -u 'plc-worker@*'` says how".to_owned();
-        };
+        let child = self.child.as_mut()?;
         // Before the child is reaped its process id, and so its group's, cannot be another's.
         if let Some(group) = child.id().and_then(to_pid) {
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
-        match child.wait().await {
-            Ok(status) => describe(status),
-            Err(error) => format!("ended, and its status cannot be read: {error}"),
-        }
+        Some(match child.wait().await {
+            Ok(status) => End::of_child(status),
+            Err(error) => End::Unknown(format!("its status cannot be read: {error}")),
+        })
     }
 }
 
@@ -150,11 +142,19 @@ pub struct Killer {
 }
 
 impl Killer {
-    /// Sends SIGKILL. A process that has ended already is no error.
-    pub fn kill(&self) {
-        if let Err(error) = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
-            if error != rustix::io::Errno::SRCH {
-                tracing::error!(error = %error, "the worker cannot be killed");
+    /// Sends SIGKILL; false if the process has ended already, which is no error.
+    pub fn kill(&self) -> bool {
+        // Signals to a process that nobody has reaped yet are taken without an error.
+        let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        if rustix::event::poll(&mut ended, Some(&Timespec::default())) == Ok(1) {
+            return false;
+        }
+        match rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
+            Ok(()) => true,
+            Err(rustix::io::Errno::SRCH) => false,
+            Err(error) => {
+                tracing::error!(%error, "the worker cannot be killed: {error}");
+                true
             }
         }
     }
@@ -162,52 +162,4 @@ impl Killer {
 
 fn to_pid(id: u32) -> Option<Pid> {
     i32::try_from(id).ok().and_then(Pid::from_raw)
-}
-
-fn describe(status: ExitStatus) -> String {
-    if let Some(number) = status.signal() {
-        let name = SignalName::try_from(number)
-            .map_or_else(|_| format!("signal {number}"), |s| s.to_string());
-        let core = if status.core_dumped() { ", core dumped" } else { "" };
-        return format!("ended with {name}{}{core}", explain(number));
-    }
-    match status.code().and_then(|code| u8::try_from(code).ok()) {
-        Some(exit_code::TERMINATED) => {
-            "was stopped by a SIGTERM that did not come from us".to_owned()
-        }
-        Some(exit_code::CHANNEL_ENDED) => {
-            "lost the supervisor: it closed descriptors it did not open".to_owned()
-        }
-        Some(code) => format!("called exit({code})"),
-        None => format!("ended ({status})"),
-    }
-}
-
-/// A signal in the words of those who do not know its name.
-fn explain(number: i32) -> &'static str {
-    match SignalName::try_from(number) {
-        Ok(SignalName::SIGSEGV | SignalName::SIGBUS) => {
-            " (invalid memory access: a wrong pointer, an index out of range, or a stack overflow)"
-        }
-        Ok(SignalName::SIGABRT) => " (the program gave up: an assertion or damaged memory)",
-        Ok(SignalName::SIGFPE) => " (arithmetic error, such as an integer division by zero)",
-        Ok(SignalName::SIGILL) => " (illegal instruction: built for another processor?)",
-        Ok(SignalName::SIGKILL) => {
-            " (killed: by the kernel when memory is exhausted, or by somebody)"
-        }
-        Ok(SignalName::SIGXCPU) => " (a real-time thread used the processor for too long)",
-        _ => "",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ends_are_told_in_words() {
-        assert!(describe(ExitStatus::from_raw(11)).contains("SIGSEGV (invalid memory access"));
-        assert!(describe(ExitStatus::from_raw(11 | 0x80)).ends_with("core dumped"));
-        assert_eq!(describe(ExitStatus::from_raw(0)), "called exit(0)");
-    }
 }

@@ -17,10 +17,14 @@ Bytes are {"hex": "..."}. Arguments, in the order of the interface:
   GetPLCID, GetPLCstatus, PurgeBlobs, RepairPLC, ResetLogCount, StartPLC, StopPLC: none
 
 {"request": 77, "body": {"hex": "..."}} sends any request number with any body; the result is the raw reply body.
-The connection is made by the first call and, after an error, by the next.
+The connection is made by the first call and, after an error, by the next. With --key it is made through TLS, as IDEs
+do for ERPCS://.
 """
 
 import argparse
+import socket
+import ssl
+import warnings
 
 import erpc
 
@@ -92,10 +96,31 @@ METHODS = {
 }
 
 
+class KeyedTransport(erpc.transport.TCPTransport):
+    """TLS 1.2 with any suite of OpenSSL's list PSK."""
+
+    def __init__(self, host, port, key):
+        # Not TCPTransport's own, which connects at once.
+        super(erpc.transport.TCPTransport, self).__init__()
+        self._isServer = False
+        import sslpsk3
+
+        identity, secret = key.split(":", 1)
+        # As the IDE has it; Python would rather be given two bounds.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context = sslpsk3.SSLPSKContext(ssl.PROTOCOL_TLSv1_2)
+        context.set_ciphers("PSK")
+        context.set_psk_client_callback(lambda hint: (identity, secret.encode()))
+        plain = socket.create_connection((host, port))
+        plain.setsockopt(socket.SOL_TCP, socket.TCP_NODELAY, 1)
+        self._sock = context.wrap_socket(plain, server_side=False)
+
+
 class Client:
-    def __init__(self, host, port, timeout):
+    def __init__(self, host, port, timeout, key):
         self.where = host, port
         self.timeout = timeout
+        self.key = key
         self.manager = None
 
     def invoke(self, request):
@@ -127,7 +152,10 @@ class Client:
 
     def perform(self, number, write):
         if self.manager is None:
-            transport = erpc.transport.TCPTransport(*self.where, False)
+            if self.key:
+                transport = KeyedTransport(*self.where, self.key)
+            else:
+                transport = erpc.transport.TCPTransport(*self.where, False)
             transport._sock.settimeout(self.timeout)
             self.manager = erpc.client.ClientManager(
                 transport, erpc.basic_codec.BasicCodec
@@ -155,9 +183,10 @@ def main():
     parser.add_argument(
         "--timeout", type=float, default=60, help="seconds to wait for an answer"
     )
+    parser.add_argument("--key", metavar="ID:SECRET", help="connect through TLS")
     chosen = parser.parse_args()
     host, port = chosen.address.rsplit(":", 1)
-    dialogue.serve(Client(host, int(port), chosen.timeout).invoke)
+    dialogue.serve(Client(host, int(port), chosen.timeout, chosen.key).invoke)
 
 
 if __name__ == "__main__":

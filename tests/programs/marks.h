@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * Marks: who began and stopped when, one line each at the end of marks.txt in the working directory, written
- * by one write() each: "begin|stop|end ID PID MONOTONIC_NS". Two programs that ever ran at once can be seen
- * there. on_start and on_stop also keep a count of starts in the retain file.
+ * by one write() each: "WHAT ID PID MONOTONIC_NS", where WHAT is begin, stop, end, or a program's own word. Two
+ * programs that ever ran at once can be seen there. begin() also keeps a count of starts in the retain file.
  */
 #ifndef PLC_MARKS_H
 #define PLC_MARKS_H

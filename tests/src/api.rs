@@ -44,7 +44,7 @@ impl Api {
         let handle = runtime.handle().clone();
         let (served, until) = oneshot::channel::<()>();
         std::thread::spawn(move || runtime.block_on(until));
-        let client = handle.block_on(Client::connect(socket, "test", "test", ""))?;
+        let client = handle.block_on(Client::connect(socket, "test", "test", None))?;
         Ok(Self { runtime: handle, client, _served_while_this_lives: served })
     }
 

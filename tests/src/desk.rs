@@ -31,9 +31,9 @@ pub struct Desk {
     log: Log,
 }
 
-/// What the processes of a desk wrote so far.
+/// What processes wrote so far.
 #[derive(Clone, Debug, Default)]
-struct Log(Arc<(Mutex<String>, Condvar)>);
+pub(crate) struct Log(Arc<(Mutex<String>, Condvar)>);
 
 impl Drop for Desk {
     fn drop(&mut self) {
@@ -255,7 +255,7 @@ impl Desk {
 }
 
 impl Log {
-    fn follow(&self, from: impl Read + Send + 'static) {
+    pub(crate) fn follow(&self, from: impl Read + Send + 'static) {
         let log = self.clone();
         thread::spawn(move || {
             for line in BufReader::new(from).lines().map_while(Result::ok) {
@@ -268,11 +268,11 @@ impl Log {
         });
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn wait(&self, wanted: &str) -> String {
+    pub(crate) fn wait(&self, wanted: &str) -> String {
         let (text, grown) = &*self.0;
         let text = text.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = grown.wait_timeout_while(text, PATIENCE, |text| !text.contains(wanted));

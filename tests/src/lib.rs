@@ -7,12 +7,15 @@
 
 use std::time::Duration;
 
+pub mod activated;
 pub mod api;
+pub mod bus;
 pub mod desk;
 pub mod ide;
 pub mod marks;
 pub mod programs;
 pub mod strace;
+pub mod tls;
 
 /// How long an event may take on a loaded machine before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -14,7 +14,7 @@ use crate::PATIENCE;
 /// One line of `marks.txt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// `begin`, `stop` or `end`.
+    /// `begin`, `stop`, `end`, or a program's own.
     pub what: String,
     /// The program's md5 text.
     pub md5: String,

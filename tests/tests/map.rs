@@ -9,13 +9,17 @@ use serde_json::Value;
 const EDGES: &[(&str, &[&str])] = &[
     ("plc-abi", &[]),
     ("plc-api", &[]),
+    ("plc-appliance", &["plc-api", "plc-tests"]),
     ("plc-connector", &["plc-api", "plc-journal"]),
     ("plc-connector-pyro", &["plc-connector"]),
+    ("plc-connector-pyros", &["plc-connector", "plc-connector-pyro", "plc-journal", "plc-keys"]),
     ("plc-local", &["plc-api"]),
     ("plc-journal", &[]),
-    ("plc-supervisor", &["plc-api", "plc-journal", "plc-worker-link"]),
+    ("plc-keys", &[]),
+    ("plc-supervisor", &["plc-api", "plc-journal", "plc-keys", "plc-worker-link"]),
     ("plc-worker", &["plc-abi", "plc-api", "plc-journal", "plc-worker-link"]),
     ("plc-worker-link", &["plc-api"]),
+    ("plc-vm", &["plc-appliance", "plc-tests"]),
     ("plcctl", &["plc-api"]),
 ];
 
@@ -26,7 +30,9 @@ const ABSENT: &[(&str, &[&str])] = &[
     // The supervisor never maps the shared object.
     ("plc-supervisor", &["libloading", "plc-abi"]),
     // A connector never speaks to the worker.
-    ("plc-connector-pyro", &["plc-worker-link", "plc-abi", "libloading"]),
+    // TLS would be the larger part of the port for this machine.
+    ("plc-connector-pyro", &["plc-worker-link", "plc-abi", "libloading", "openssl"]),
+    ("plc-connector-pyros", &["plc-worker-link", "plc-abi", "libloading"]),
     ("plcctl", &["plc-worker-link", "plc-abi", "libloading"]),
 ];
 

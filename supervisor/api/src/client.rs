@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, io, path::Path, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
@@ -19,8 +19,12 @@ use tokio::{
 use crate::{
     API_VERSION, RELEASE,
     frame::{self, FrameError},
+    key::ApiKey,
     limits,
-    message::{ApiError, ClientMessage, Hello, HelloReply, Refusal, Reply, Request, ServerMessage},
+    message::{
+        ApiError, ClientMessage, ConnectorSettings, Hello, HelloReply, Refusal, Reply, Request,
+        ServerMessage, Welcome,
+    },
     plc::Snapshot,
 };
 
@@ -60,7 +64,7 @@ type Waiting = oneshot::Sender<Result<Reply, CallError>>;
 pub struct Client {
     requests: mpsc::Sender<(Request, Waiting)>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    release: String,
+    welcome: Welcome,
     pump: JoinHandle<()>,
 }
 
@@ -71,7 +75,7 @@ impl Drop for Client {
 }
 
 impl Client {
-    /// Connects to the socket at `path` and speaks for `peer`, who is known by `identity` if keys were used.
+    /// Connects to the socket at `path` and speaks for `peer`, who has shown to have `key`.
     ///
     /// # Errors
     /// [`CallError::Lost`] when nobody serves the socket, [`CallError::Refused`] when this client is not served,
@@ -80,7 +84,7 @@ impl Client {
         path: &Path,
         client: &str,
         peer: &str,
-        identity: &str,
+        key: Option<&ApiKey>,
     ) -> Result<Self, CallError> {
         let (reader, mut writer) = UnixStream::connect(path).await?.into_split();
         let mut reader = BufReader::new(reader);
@@ -89,11 +93,12 @@ impl Client {
             release: RELEASE.to_owned(),
             client: client.to_owned(),
             peer: peer.to_owned(),
-            identity: identity.to_owned(),
+            identity: key.map(|key| key.id.clone()).unwrap_or_default(),
+            secret: key.map(|key| key.secret.clone()),
         };
         write_frame(&mut writer, &hello).await?;
-        let release = match read_frame(&mut reader).await? {
-            HelloReply::Welcome(welcome) => welcome.release,
+        let welcome = match read_frame(&mut reader).await? {
+            HelloReply::Welcome(welcome) => welcome,
             HelloReply::Refused(refusal) => return Err(refusal.into()),
         };
         let ServerMessage::Snapshot(first) = read_frame(&mut reader).await? else {
@@ -102,13 +107,19 @@ impl Client {
         let (publish, snapshots) = watch::channel(Arc::from(first));
         let (requests, queue) = mpsc::channel(16);
         let pump = tokio::spawn(pump(reader, writer, queue, publish));
-        Ok(Self { requests, snapshots, release, pump })
+        Ok(Self { requests, snapshots, welcome, pump })
     }
 
     /// Release of the supervisor.
     #[must_use]
     pub fn release(&self) -> &str {
-        &self.release
+        &self.welcome.release
+    }
+
+    /// What the configuration said to connectors when this connection was made.
+    #[must_use]
+    pub const fn settings(&self) -> ConnectorSettings {
+        self.welcome.settings
     }
 
     /// The newest snapshot this connection has received; never older than the last reply.
@@ -179,16 +190,40 @@ async fn receive(
     waiting: Arc<Mutex<HashMap<u64, Waiting>>>,
     publish: watch::Sender<Arc<Snapshot>>,
 ) {
-    while let Ok(message) = read_frame(&mut reader).await {
-        match message {
-            ServerMessage::Snapshot(snapshot) => {
-                publish.send_replace(Arc::from(snapshot));
-            }
-            ServerMessage::Reply { id, result } => {
+    while let Ok(body) = read_body(&mut reader).await {
+        match frame::decode(&body) {
+            Ok(message) => take(message, &waiting, &publish).await,
+            // A newer supervisor's: the answer to one call, or nothing that concerns this release.
+            Err(error @ FrameError::Unknown(_)) => {
+                let Ok(Answered::Reply { id }) = frame::decode(&body) else { continue };
                 if let Some(reply) = waiting.lock().await.remove(&id) {
-                    // The caller may have given up; then nobody wants the reply.
-                    let _ = reply.send(result.map_err(CallError::from));
+                    let _ = reply.send(Err(error.into()));
                 }
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// Of a reply, whose it is.
+#[derive(Deserialize)]
+enum Answered {
+    Reply { id: u64 },
+}
+
+async fn take(
+    message: ServerMessage,
+    waiting: &Mutex<HashMap<u64, Waiting>>,
+    publish: &watch::Sender<Arc<Snapshot>>,
+) {
+    match message {
+        ServerMessage::Snapshot(snapshot) => {
+            publish.send_replace(Arc::from(snapshot));
+        }
+        ServerMessage::Reply { id, result } => {
+            if let Some(reply) = waiting.lock().await.remove(&id) {
+                // The caller may have given up; then nobody wants the reply.
+                let _ = reply.send(result.map_err(CallError::from));
             }
         }
     }
@@ -211,13 +246,21 @@ pub async fn write_frame<T: Serialize + Sync>(
 ///
 /// # Errors
 /// [`CallError::Malformed`] when it is too long or not a `T`, [`CallError::Lost`] at the end of the stream or when
-/// the frame does not come to an end.
+/// the frame does not come to an end. After [`FrameError::Unknown`] the next frame can be read.
 ///
 /// # Cancel safety
 /// Not cancel safe: a frame read in part is lost, and the stream with it.
 pub async fn read_frame<T: DeserializeOwned>(
     reader: &mut (impl AsyncRead + Unpin),
 ) -> Result<T, CallError> {
+    Ok(frame::decode(&read_body(reader).await?)?)
+}
+
+/// Reads one frame and leaves its body as it is; all else as [`read_frame`].
+///
+/// # Errors
+/// [`CallError::Malformed`] when it is too long, [`CallError::Lost`].
+pub async fn read_body(reader: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, CallError> {
     let first = reader.read_u8().await?;
     let rest = async {
         let mut header = [first; frame::HEADER_BYTES];
@@ -225,7 +268,7 @@ pub async fn read_frame<T: DeserializeOwned>(
         reader.read_exact(others).await?;
         let mut body = vec![0; frame::body_length(header)?];
         reader.read_exact(&mut body).await?;
-        Ok(frame::decode(&body)?)
+        Ok(body)
     };
     match timeout(limits::FRAME_DEADLINE, rest).await {
         Ok(result) => result,

@@ -21,6 +21,9 @@ pub enum FrameError {
     /// The message could not be written as MessagePack.
     #[error("the message cannot be encoded")]
     Encode(#[source] rmp_serde::encode::Error),
+    /// A well-formed message with a word that this release does not know: the peer is newer.
+    #[error("the message is not known to this release ({0})")]
+    Unknown(String),
     /// The bytes are not the message they should be.
     #[error("the frame is malformed")]
     Malformed(#[source] rmp_serde::decode::Error),
@@ -55,9 +58,18 @@ pub fn body_length(header: [u8; HEADER_BYTES]) -> Result<usize, FrameError> {
 /// Reads one message from a frame's body.
 ///
 /// # Errors
-/// [`FrameError::Malformed`].
+/// [`FrameError::Unknown`], [`FrameError::Malformed`].
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
-    rmp_serde::from_slice(body).map_err(FrameError::Malformed)
+    rmp_serde::from_slice(body).map_err(|error| match unknown_word(&error) {
+        Some(word) => FrameError::Unknown(word.to_owned()),
+        None => FrameError::Malformed(error),
+    })
+}
+
+/// What `serde::de::Error::unknown_variant` complains of; only its text tells it from other errors.
+fn unknown_word(error: &rmp_serde::decode::Error) -> Option<&str> {
+    let rmp_serde::decode::Error::Syntax(text) = error else { return None };
+    text.strip_prefix("unknown variant ")?.split(',').next()
 }
 
 #[cfg(test)]
@@ -84,6 +96,31 @@ mod tests {
         let frame = encode(&Other { crashes: 7, colour_of_the_cabinet: "grey" }).unwrap();
         let read: Snapshot = decode(&frame[HEADER_BYTES..]).unwrap();
         assert_eq!(read, Snapshot { crashes: 7, ..Snapshot::default() });
+    }
+
+    #[test]
+    fn a_newer_peer_s_message_is_told_from_a_malformed_one() {
+        #[derive(serde::Serialize)]
+        enum Other {
+            Start,
+            PaintTheCabinet { colour: String },
+        }
+        #[derive(serde::Serialize)]
+        struct Message {
+            id: u64,
+            request: Other,
+        }
+        let body = |request| encode(&Message { id: 7, request }).unwrap().split_off(HEADER_BYTES);
+        let newer = body(Other::PaintTheCabinet { colour: "grey".into() });
+        let error = decode::<crate::message::ClientMessage>(&newer).unwrap_err();
+        assert!(
+            matches!(&error, FrameError::Unknown(word) if word.contains("PaintTheCabinet")),
+            "{error}"
+        );
+        let known = body(Other::Start);
+        assert!(decode::<crate::message::ClientMessage>(&known).is_ok());
+        let error = decode::<crate::message::ClientMessage>(&known[..known.len() - 1]).unwrap_err();
+        assert!(matches!(error, FrameError::Malformed(_)), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The front contract: what connectors and `plcctl` may ask of the supervisor, and what it says back.
 //!
-//! The nouns ([`plc`], [`program`], [`trace`], [`log`]) are shared by every process; [`message`] holds the
+//! The nouns ([`plc`], [`program`], [`trace`], [`log`], [`key`]) are shared by every process; [`message`] holds the
 //! conversation on an API socket, [`frame`] its bytes, [`limits`] every bound, [`paths`] every name on disk.
 //! With the feature `client` there is an async [`client`] too. Nothing here does I/O but that client.
 #![forbid(unsafe_code)]
@@ -9,6 +9,7 @@
 #[cfg(feature = "client")]
 pub mod client;
 pub mod frame;
+pub mod key;
 pub mod limits;
 pub mod log;
 pub mod message;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every bound on what a peer may send or make us keep, in one place.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// Bytes of one frame on an API socket or a worker channel, header excluded. Holds the largest blob chunk any
 /// IDE sends (1 MiB, Pyro generations) and its envelope.
@@ -64,6 +64,15 @@ pub const LOG_REPLY_MESSAGES: u32 = 64;
 
 /// Characters of a peer's name, an identity, a client's name.
 pub const NAME_CHARS: usize = 128;
+
+/// How long pairing may be open, seconds; what people get who name no time is [`PAIRING_STANDARD`].
+pub const PAIRING_SECONDS: RangeInclusive<u32> = 1..=3600;
+
+/// How long pairing is open if nobody says otherwise, seconds.
+pub const PAIRING_STANDARD: u32 = 600;
+
+/// Keys of clients that the supervisor keeps.
+pub const CLIENT_KEYS: usize = 256;
 
 /// API connections at once, over all API sockets.
 pub const API_CONNECTIONS: usize = 256;

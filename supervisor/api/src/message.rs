@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    key::{ApiKey, KeyList, SecretText},
     log::{LogLevel, LogMessage},
     plc::{Snapshot, Stats},
     program::{BlobId, FileName, ProgramMd5},
@@ -30,6 +31,9 @@ pub struct Hello {
     /// Whose key that peer used; empty without keys.
     #[serde(default)]
     pub identity: String,
+    /// The secret that the peer has shown to have. A connection lasts no longer than that key.
+    #[serde(default)]
+    pub secret: Option<SecretText>,
 }
 
 /// The supervisor's first frame.
@@ -48,6 +52,17 @@ pub struct Welcome {
     pub api_version: u16,
     /// Release of the supervisor.
     pub release: String,
+    /// For connectors, which cannot read the configuration themselves.
+    #[serde(default)]
+    pub settings: ConnectorSettings,
+}
+
+/// What the configuration says to connectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConnectorSettings {
+    /// `pyros.legacy_tls`: whether IDEs that speak TLS 1.0 alone are let in.
+    pub legacy_tls: bool,
 }
 
 /// Why a client is not served.
@@ -120,6 +135,36 @@ pub enum Request {
     },
     /// Empty the PLC log; counts and ids begin at 0 again. Reply: [`Reply::Done`].
     ResetLog,
+    /// Read the configuration again, and see whether a newer supervisor was installed: it takes over at once if no
+    /// program runs. Reply: [`Reply::Done`]; [`ApiError::Failed`] with file and key, and then nothing has changed.
+    Reload,
+    /// Tell the device's key to those who ask for it, for a while. Reply: [`Reply::Paired`].
+    Pair {
+        /// How long, within [`crate::limits::PAIRING_SECONDS`].
+        seconds: u32,
+    },
+    /// The device's key, for an IDE without one. Reply: [`Reply::Key`]; [`ApiError::NotAllowed`] unless pairing is open.
+    DeviceKey,
+    /// Make a client's key. Reply: [`Reply::Key`] when it is on disk.
+    AddKey {
+        /// Whose.
+        id: String,
+        /// The secret; `None`: a new one.
+        secret: Option<SecretText>,
+    },
+    /// All keys, without their secrets. Reply: [`Reply::Keys`].
+    ListKeys,
+    /// Take a key away, and end the connections that were made with it; the device's is replaced by a new one. Reply:
+    /// [`Reply::Done`].
+    RevokeKey {
+        /// Whose.
+        id: String,
+    },
+    /// A key with its secret; for root, and at a desk its owner. Reply: [`Reply::Key`].
+    ShowKey {
+        /// Whose.
+        id: String,
+    },
 }
 
 /// A program to install, named by blobs of the same connection.
@@ -189,6 +234,15 @@ pub enum Reply {
     Trace(TraceBatch),
     /// The messages, oldest first.
     Log(Vec<LogMessage>),
+    /// Pairing is open; until when is in the snapshot.
+    Paired {
+        /// Whose key is told: the device's ID.
+        id: String,
+    },
+    /// A key.
+    Key(ApiKey),
+    /// To [`Request::ListKeys`].
+    Keys(KeyList),
 }
 
 /// Why a request was not carried out; each text is a sentence for people and names the next step.

@@ -9,6 +9,22 @@ pub const DEFAULT_INSTANCE: &str = "plc-runtime";
 /// Where the installed programs lie that one process of ours starts another from.
 pub const LIBEXEC: &str = "/usr/libexec/plc-runtime";
 
+/// Beside the API socket: what one supervisor leaves to the next while they change; short-lived.
+pub const HANDOVER_FILE: &str = "handover.toml";
+
+/// The name on the system bus of the instance `name`.
+///
+/// What D-Bus does not allow in a name becomes `_` (D-Bus specification, "Bus names").
+#[must_use]
+pub fn bus_name(name: &str) -> String {
+    if name == DEFAULT_INSTANCE {
+        return "org.plcruntime1".to_owned();
+    }
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    // An element must not begin with a digit.
+    format!("org.plcruntime1.i_{}", name.chars().map(allowed).collect::<String>())
+}
+
 /// The places of one PLC on a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
@@ -68,6 +84,12 @@ impl Paths {
         path.into()
     }
 
+    /// Where key files lie: those made here, and those that the integrator brings.
+    #[must_use]
+    pub fn key_dirs(&self) -> [PathBuf; 2] {
+        [self.state_dir.join("keys"), self.config_dir.join("psk.d")]
+    }
+
     /// The socket for people and `plcctl`.
     #[must_use]
     pub fn api_socket(&self) -> PathBuf {
@@ -106,5 +128,12 @@ mod tests {
         assert_ne!(a.state_dir, b.state_dir);
         assert_ne!(a.work_dir, b.work_dir);
         assert_ne!(a.worker_socket, b.worker_socket);
+        assert_ne!(bus_name("press"), bus_name("pump"));
+    }
+
+    #[test]
+    fn an_instance_has_a_name_that_the_bus_allows() {
+        assert_eq!(bus_name(DEFAULT_INSTANCE), "org.plcruntime1");
+        assert_eq!(bus_name("2nd press.a"), "org.plcruntime1.i_2nd_press_a");
     }
 }

@@ -73,10 +73,28 @@ pub struct Snapshot {
     pub worker_pid: Option<u32>,
     /// How often a program ended by itself since the supervisor started.
     pub crashes: u32,
+    /// The last time a program ended by itself since the supervisor started.
+    pub last_crash: Option<Crash>,
     /// Whether the PLC is meant to run.
     pub wish: Wish,
     /// Release of the supervisor.
     pub release: String,
+    /// A newer supervisor is installed and takes over as soon as no program runs.
+    pub upgrade_waits: bool,
+    /// While pairing is open: when it ends, microseconds since the epoch.
+    pub pairing_until_us: Option<u64>,
+}
+
+/// A program that ended by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Crash {
+    /// When it was noticed, microseconds since the epoch.
+    pub time_us: u64,
+    /// How it ended, for people.
+    pub reason: String,
+    /// Where its core dump is, or why there is none; for people.
+    pub core: String,
 }
 
 /// One connected client of the API, an IDE behind a connector or a person's `plcctl`.

@@ -3,10 +3,10 @@
 //!
 //! # JSON
 //! Every object carries `"format": 1`; a key may be added within a format, a changed meaning makes a new one.
-//! Times are microseconds since the epoch. `status`, `start`, `stop`, `install`, `rollback` and `repair` give the
-//! state after them ([`crate::status`]); `log` gives `messages` ([`crate::plc_log`]), with `--follow` one
+//! Times are microseconds since the epoch. `status`, `start`, `stop`, `install`, `rollback`, `repair` and `reload` give
+//! the state after them ([`crate::status`]); `log` gives `messages` ([`crate::plc_log`]), with `--follow` one
 //! message per line; `trace` gives one sample per line ([`crate::trace`]); `stats` gives figures
-//! ([`crate::stats`]).
+//! ([`crate::stats`]); `check` gives findings and figures ([`crate::check`]).
 
 use std::io::{self, Write as _};
 

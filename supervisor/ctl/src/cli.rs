@@ -77,6 +77,10 @@ pub(crate) enum Verb {
     Trace(TraceArgs),
     /// Show figures: cycles, their period and cost, trace, connections
     Stats,
+    /// Examine machine and runtime, and measure how late a cycle wakes up
+    Check(CheckArgs),
+    /// Have the configuration read again; an installed upgrade takes over if it can
+    Reload,
 }
 
 /// `plcctl status`
@@ -208,6 +212,34 @@ pub(crate) struct TraceArgs {
     /// How much time a plot on a terminal shows
     #[arg(long, value_name = "SECONDS", default_value = "10", requires = "plot", value_parser = seconds)]
     pub(crate) window: f64,
+}
+
+/// `plcctl check`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each line has a verdict, what was seen, and the next step:
+  good     as it should be
+  improve  it works, and could be better
+  problem  it does not work, or not as it is configured
+  unknown  it could not be looked at
+
+Nothing is changed, and neither root nor a running runtime is needed; root sees
+more, and measures with the priority that the program has. Measure while the
+machine is as busy as it will be.
+
+The exit code is 1 when there are problems.
+
+Examples:
+  plcctl check --no-latency
+  sudo plcctl check --seconds 60")]
+pub(crate) struct CheckArgs {
+    /// How long to measure the wake-up latency
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) seconds: u32,
+
+    /// Measure no wake-up latency
+    #[arg(long, conflicts_with = "seconds")]
+    pub(crate) no_latency: bool,
 }
 
 /// A time a person may mean: above nothing, at most a year.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `plcctl start`, `stop`, `rollback`, `repair`: one request each, then the state after it.
+//! `plcctl start`, `stop`, `rollback`, `repair`, `reload`: one request each, then the state after it.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
@@ -11,7 +11,7 @@ use crate::{
     failure::Failure,
     render,
     session::{Session, unexpected},
-    status::State,
+    status::{State, UPGRADE_WAITS},
 };
 
 pub(crate) async fn start(session: &Session, answer: &mut Answer) -> Result<(), Failure> {
@@ -35,6 +35,15 @@ pub(crate) async fn rollback(session: &Session, answer: &mut Answer) -> Result<(
     };
     let state = render::state(&session.snapshot());
     let text = format!("Program {program_id} is back; the PLC is {state}.\n");
+    give_state(session, answer, &text)
+}
+
+pub(crate) async fn reload(session: &Session, answer: &mut Answer) -> Result<(), Failure> {
+    done(session, Request::Reload).await?;
+    let mut text = String::from("The configuration was read again.\n");
+    if session.snapshot().upgrade_waits {
+        text.push_str(&format!("A program runs, so {UPGRADE_WAITS}\n"));
+    }
     give_state(session, answer, &text)
 }
 

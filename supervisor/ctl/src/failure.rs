@@ -6,7 +6,7 @@ use std::{io, path::Path, process::ExitCode};
 use plc_api::{client::CallError, message::ApiError, trace::TraceRefusal};
 use thiserror::Error;
 
-use crate::terminal;
+use crate::{terminal, user};
 
 /// Why a command ends without having done its work. Each text is a sentence that names the next step.
 #[derive(Debug, Error)]
@@ -85,10 +85,7 @@ impl Failure {
                  (or, on a desk: plc-local DIR, then plcctl --socket DIR/run/api.sock)"
             )
         } else if kind == io::ErrorKind::PermissionDenied {
-            format!(
-                "you may not use {at}; be root or a member of the group plc: \
-                 usermod -aG plc USER, then log in again"
-            )
+            denied(socket, &user::name())
         } else if kind == io::ErrorKind::TimedOut {
             format!("the runtime at {at} does not answer; look at: systemctl status plc-runtime")
         } else {
@@ -96,6 +93,22 @@ impl Failure {
         })
     }
 }
+
+/// Who is not let in on an appliance is not in its group; a desk belongs to who began it.
+fn denied(socket: &Path, user: &str) -> String {
+    let at = socket.display();
+    if !socket.starts_with("/run") {
+        return format!("you may not use {at}; it belongs to the user who started the runtime");
+    }
+    format!(
+        "you may not use {at}; add yourself to the group plc: sudo adduser {user} plc, then log in \
+         again; or ask over the bus: {BUS_STATUS}"
+    )
+}
+
+/// Reading the state over the bus is everybody's right.
+const BUS_STATUS: &str =
+    "busctl get-property org.plcruntime1 /org/plcruntime1 org.plcruntime1.Plc Status";
 
 #[cfg(test)]
 mod tests {
@@ -108,6 +121,15 @@ mod tests {
         let text = Failure::of_call(lost, socket).to_string();
         assert!(text.contains("/run/x/api.sock"), "{text}");
         assert!(text.contains("systemctl start plc-runtime"), "{text}");
+    }
+
+    #[test]
+    fn who_may_not_is_told_how_to_be_let_in() {
+        let text = denied(Path::new("/run/plc-runtime/api.sock"), "ann");
+        assert!(text.contains("sudo adduser ann plc, then log in again"), "{text}");
+        assert!(text.contains("busctl get-property org.plcruntime1"), "{text}");
+        let desk = denied(Path::new("/home/bob/plc/run/api.sock"), "ann");
+        assert!(desk.contains("who started") && !desk.contains("group"), "{desk}");
     }
 
     #[test]

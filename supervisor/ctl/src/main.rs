@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod check;
 mod civil;
 mod cli;
 mod control;
@@ -24,6 +25,7 @@ mod stats;
 mod status;
 mod terminal;
 mod trace;
+mod user;
 mod variables;
 
 use std::process::ExitCode;
@@ -66,6 +68,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             control::confirm_repair(&args)?;
             control::repair(&Session::open(&socket).await?, &mut answer).await
         }
+        Verb::Check(args) => check::run(&socket, &mut answer, &args).await,
+        Verb::Reload => control::reload(&Session::open(&socket).await?, &mut answer).await,
         Verb::Status(args) => status::run(&Session::open(&socket).await?, &mut answer, &args).await,
         Verb::Start => control::start(&Session::open(&socket).await?, &mut answer).await,
         Verb::Stop => control::stop(&Session::open(&socket).await?, &mut answer).await,

@@ -1,61 +1,71 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How far a transfer is: a bar that is redrawn on a terminal, plain lines elsewhere. Both on stderr.
+//! How far something is: for a transfer a bar that is redrawn on a terminal, plain lines elsewhere. Both on stderr.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::{render, terminal};
 
-/// Where the progress is shown.
+/// One line on stderr that is written over and over, on a terminal alone.
+#[derive(Debug)]
+pub(crate) struct Line {
+    on_terminal: bool,
+}
+
+impl Line {
+    pub(crate) fn new() -> Self {
+        Self { on_terminal: io::stderr().is_terminal() }
+    }
+
+    /// Shows the text in place of what was there.
+    pub(crate) fn show(&mut self, text: &str) {
+        if self.on_terminal {
+            let mut stderr = io::stderr();
+            // Progress that nobody sees is not worth failing for.
+            let _ = write!(stderr, "\r{text}\x1b[K").and_then(|()| stderr.flush());
+        }
+    }
+}
+
+impl Drop for Line {
+    /// Leaves an empty line for whatever is said next.
+    fn drop(&mut self) {
+        self.show("");
+    }
+}
+
+/// Where the progress of a transfer is shown.
 #[derive(Debug)]
 pub(crate) struct Progress {
     total: u64,
     sent: u64,
-    on_terminal: bool,
+    line: Line,
 }
 
 impl Progress {
     /// Begins at nothing of `total` bytes.
     pub(crate) fn new(total: u64) -> Self {
-        Self { total, sent: 0, on_terminal: io::stderr().is_terminal() }
+        Self { total, sent: 0, line: Line::new() }
     }
 
     /// Another part of the file `name` has arrived.
     pub(crate) fn advance(&mut self, name: &str, bytes: u64) {
         self.sent += bytes;
-        if self.on_terminal {
+        if self.line.on_terminal {
             let columns = terminal::size(io::stderr()).columns;
-            let line = bar(name, self.sent, self.total, columns);
-            self.show(&format!("\r{line}\x1b[K"));
+            self.line.show(&bar(name, self.sent, self.total, columns));
         }
     }
 
     /// The file `name` has arrived.
     pub(crate) fn file_done(&mut self, name: &str, bytes: u64) {
-        if !self.on_terminal {
+        if !self.line.on_terminal {
             terminal::note(&format!("sent {name}, {}", render::bytes(bytes)));
         }
     }
 
     /// Everything has arrived, and `next` happens now.
     pub(crate) fn all_done(&mut self, next: &str) {
-        if self.on_terminal {
-            self.show(&format!("\r{next}\x1b[K"));
-        }
-    }
-
-    fn show(&self, text: &str) {
-        let mut stderr = io::stderr();
-        // Progress that nobody sees is not worth failing for.
-        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
-    }
-}
-
-impl Drop for Progress {
-    /// Leaves an empty line for whatever is said next.
-    fn drop(&mut self) {
-        if self.on_terminal {
-            self.show("\r\x1b[K");
-        }
+        self.line.show(next);
     }
 }
 

@@ -2,20 +2,30 @@
 //! One conversation with the supervisor, its errors told in an operator's words.
 
 use std::{
-    env, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use plc_api::{
     client::{CallError, Client},
     limits,
     message::{Reply, Request},
+    paths::HANDOVER_FILE,
     plc::Snapshot,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, user};
+
+/// How long a newer supervisor may take to appear.
+const CHANGE: Duration = Duration::from_secs(5);
+/// How often it is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// An open connection and the socket it goes through.
 #[derive(Debug)]
@@ -27,16 +37,15 @@ pub(crate) struct Session {
 impl Session {
     /// Connects and greets.
     pub(crate) async fn open(socket: &Path) -> Result<Self, Failure> {
-        let user = env::var("USER").unwrap_or_else(|_| {
-            let uid = rustix::process::getuid().as_raw();
-            format!("uid {uid}")
-        });
-        let connecting = Client::connect(socket, "plcctl", &user, "");
-        let client = match timeout(limits::HELLO_DEADLINE, connecting).await {
-            Ok(result) => result,
-            Err(_) => Err(CallError::Lost(io::ErrorKind::TimedOut.into())),
+        let mut connected = connect(socket).await;
+        if matches!(connected, Err(CallError::Lost(_))) && is_changing(socket) {
+            let give_up = Instant::now() + CHANGE;
+            while matches!(connected, Err(CallError::Lost(_))) && Instant::now() < give_up {
+                sleep(LOOK_AGAIN).await;
+                connected = connect(socket).await;
+            }
         }
-        .map_err(|error| Failure::of_call(error, socket))?;
+        let client = connected.map_err(|error| Failure::of_call(error, socket))?;
         Ok(Self { client, socket: socket.to_owned() })
     }
 
@@ -76,6 +85,20 @@ impl Session {
         }
         Ok(snapshots.borrow_and_update().clone())
     }
+}
+
+async fn connect(socket: &Path) -> Result<Client, CallError> {
+    let user = user::name();
+    let connecting = Client::connect(socket, "plcctl", &user, None);
+    match timeout(limits::HELLO_DEADLINE, connecting).await {
+        Ok(result) => result,
+        Err(_) => Err(CallError::Lost(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+/// Whether one supervisor has just made way for a newer one.
+fn is_changing(socket: &Path) -> bool {
+    socket.with_file_name(HANDOVER_FILE).exists()
 }
 
 /// The runtime answered, but not to what was asked.

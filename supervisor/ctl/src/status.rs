@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `plcctl status`: how the PLC is, and the object that every verb of control answers with in JSON.
 
-use plc_api::plc::{Snapshot, Wish};
+use plc_api::plc::{Crash, Snapshot, Wish};
 use serde::Serialize;
 
 use crate::{
@@ -12,6 +12,10 @@ use crate::{
     session::Session,
     terminal,
 };
+
+/// What an installed new version waits for, and how to have it sooner.
+pub(crate) const UPGRADE_WAITS: &str =
+    "the new version waits for the next restart: systemctl restart plc-runtime";
 
 /// The state of the PLC in JSON.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,12 +33,16 @@ pub(crate) struct State {
     worker_pid: Option<u32>,
     /// Programs that ended by themselves since the runtime started.
     crashes: u32,
+    /// The last of them: `time_us`, `reason`, `core`; null when there was none.
+    last_crash: Option<Crash>,
     /// `run` or `stop`: what somebody asked for last, and what a boot does.
     wish: &'static str,
     /// Messages per level since the log was emptied.
     log_counts: Counts,
     /// Of the runtime.
     release: String,
+    /// A newer release is installed and takes over when no program runs.
+    upgrade_waits: bool,
 }
 
 /// The installed program in JSON.
@@ -62,12 +70,14 @@ impl From<&Snapshot> for State {
             started_at_us: snapshot.started_at_us,
             worker_pid: snapshot.worker_pid,
             crashes: snapshot.crashes,
+            last_crash: snapshot.last_crash.clone(),
             wish: match snapshot.wish {
                 Wish::Run => "run",
                 Wish::Stop => "stop",
             },
             log_counts: snapshot.log_counts.into(),
             release: snapshot.release.clone(),
+            upgrade_waits: snapshot.upgrade_waits,
         }
     }
 }
@@ -123,8 +133,17 @@ fn describe(snapshot: &Snapshot, now_us: u64) -> String {
         },
     ));
     rows.push(("crashes", snapshot.crashes.to_string()));
+    if let Some(crash) = &snapshot.last_crash {
+        rows.push(("last", format!("{}: {}", render::utc(crash.time_us), crash.reason)));
+        if !crash.core.is_empty() {
+            rows.push(("core", crash.core.clone()));
+        }
+    }
     rows.push(("log", Counts::from(snapshot.log_counts).to_string()));
     rows.push(("runtime", snapshot.release.clone()));
+    if snapshot.upgrade_waits {
+        rows.push(("upgrade", UPGRADE_WAITS.into()));
+    }
     render::facts(&rows)
 }
 
@@ -134,8 +153,9 @@ fn change(before: &Snapshot, now: &Snapshot) -> Option<String> {
         != (now.status, &now.phase, &now.reason)
         || before.crashes != now.crashes;
     let program_changed = before.program != now.program;
+    let upgrade_waits = now.upgrade_waits && !before.upgrade_waits;
     if !state_changed && !program_changed {
-        return None;
+        return upgrade_waits.then(|| UPGRADE_WAITS.to_owned());
     }
     let mut line = render::state(now);
     if let Some(program) = now.program.as_ref().filter(|_| program_changed) {
@@ -188,6 +208,29 @@ crashes  0
 log      0 critical, 1 warning, 2 info, 3 debug
 runtime  0.1.0
 "
+        );
+    }
+
+    #[test]
+    fn the_last_crash_and_a_waiting_upgrade_are_described() {
+        let crash = Crash {
+            time_us: 1_709_210_096_000_000,
+            reason: "killed by SIGSEGV".into(),
+            core: "coredumpctl info 4242".into(),
+        };
+        let now =
+            Snapshot { crashes: 1, last_crash: Some(crash), upgrade_waits: true, ..running() };
+        let text = describe(&now, 1_709_210_221_000_000);
+        let crashed = "\
+crashes  1
+last     2024-02-29 12:34:56 UTC: killed by SIGSEGV
+core     coredumpctl info 4242
+";
+        assert!(text.contains(crashed), "{text}");
+        assert!(text.contains("upgrade  the new version waits"), "{text}");
+        assert_eq!(
+            change(&running(), &Snapshot { upgrade_waits: true, ..running() }).as_deref(),
+            Some(UPGRADE_WAITS)
         );
     }
 

@@ -14,7 +14,7 @@ use std::process::Output;
 use plc_api::{
     log::LogLevel,
     message::ApiError,
-    plc::{ConnectionInfo, PlcStatus, Snapshot},
+    plc::{ConnectionInfo, Crash, PlcStatus, Snapshot},
     program::{ProgramInfo, ProgramMd5},
 };
 use serde_json::Value as Json;
@@ -86,6 +86,52 @@ async fn exit_codes_tell_refused_from_failed_from_unreachable_from_usage() {
 
     assert_eq!(parts(&stub.run(&["dance"]).await).0, 2);
     assert_eq!(parts(&stub.run(&["install", "missing.so"]).await).0, 1);
+}
+
+#[tokio::test]
+async fn a_reload_is_answered_with_the_state_and_a_bad_configuration_fails() {
+    let mut plc = with_program(PlcStatus::Started);
+    plc.snapshot.upgrade_waits = true;
+    let stub = Stub::serve(plc);
+    let (code, out, err) = parts(&stub.run(&["reload"]).await);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("systemctl restart plc-runtime"), "{out}");
+    let answers = json_lines(&stub.run(&["reload", "--json"]).await);
+    assert_eq!(answers[0]["upgrade_waits"], true);
+    stub.change(|plc| plc.snapshot.reason = Some("bad".into()));
+    let (code, _, err) = parts(&stub.run(&["reload"]).await);
+    assert_eq!((code, err.as_str()), (1, "plcctl: plc-runtime.toml: bad\n"));
+}
+
+#[tokio::test]
+async fn the_last_crash_is_in_the_status() {
+    let mut plc = with_program(PlcStatus::Broken);
+    let (reason, core) = ("killed by SIGSEGV".into(), "none".into());
+    plc.snapshot.last_crash = Some(Crash { time_us: 7, reason, core });
+    let stub = Stub::serve(plc);
+    let answers = json_lines(&stub.run(&["status", "--json"]).await);
+    assert_eq!(answers[0]["last_crash"]["reason"], "killed by SIGSEGV");
+    assert_eq!(answers[0]["upgrade_waits"], false);
+}
+
+#[tokio::test]
+async fn a_check_answers_with_and_without_a_runtime() {
+    let stub = Stub::serve(with_program(PlcStatus::Started));
+    let verdict = |output: &Output| {
+        let answers = json_lines(output);
+        let findings = answers[0]["findings"].as_array().unwrap().clone();
+        let of = findings.iter().find(|finding| finding["topic"] == "answers").unwrap();
+        (answers[0]["format"].clone(), of["verdict"].clone(), answers[0]["latency"].clone())
+    };
+    let good = stub.run(&["check", "--no-latency", "--json"]).await;
+    assert_eq!(verdict(&good), (1.into(), "good".into(), Json::Null));
+
+    let line = ["--socket", "/nowhere/run/api.sock", "check", "--seconds", "1", "--json"];
+    let nobody = stub.run(&line).await;
+    let (_, verdict, latency) = verdict(&nobody);
+    assert_eq!(verdict, "problem");
+    assert!(latency["wake_ups"].as_u64().unwrap() > 0, "{latency}");
+    assert_eq!(nobody.status.code(), Some(1));
 }
 
 #[tokio::test]

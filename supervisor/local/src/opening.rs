@@ -74,7 +74,7 @@ impl Opening {
 /// # Errors
 /// It cannot be reached.
 pub(crate) async fn connect(api: &Path) -> anyhow::Result<Client> {
-    Ok(Client::connect(api, "plc-local", "the desk", "").await?)
+    Ok(Client::connect(api, "plc-local", "the desk", None).await?)
 }
 
 /// Starts the program, unless it runs already.

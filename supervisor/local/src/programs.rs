@@ -11,8 +11,7 @@ use plc_api::paths::LIBEXEC;
 
 use crate::args::Args;
 
-/// Where packages put what is read and not run.
-const SHARE: &str = "/usr/share/plc-runtime";
+/// It lies with the programs, for it is made for one processor.
 const SAMPLE: &str = "sample.so";
 
 /// The programs of one process tree.
@@ -45,7 +44,7 @@ impl Programs {
 
 /// The sample program, if it is there.
 pub(crate) fn sample() -> Option<PathBuf> {
-    find(SAMPLE, &places(SHARE).ok()?).ok()
+    find(SAMPLE, &places(LIBEXEC).ok()?).ok()
 }
 
 /// The directory of our own executable, the one above it in a build's `deps`, and the installed place.

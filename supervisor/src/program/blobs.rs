@@ -8,11 +8,13 @@ use std::{
     collections::HashMap,
     fs::{self, OpenOptions},
     io::{self, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use md5::{Digest, Md5};
@@ -44,6 +46,7 @@ pub struct TransferArea {
     dir: PathBuf,
     used: AtomicU64,
     names: AtomicU64,
+    touched: Mutex<Option<Instant>>,
 }
 
 impl TransferArea {
@@ -58,12 +61,25 @@ impl TransferArea {
             }
             _ => {}
         }
-        fs::create_dir(dir).map_err(|error| durable::at(dir, &error))?;
+        // Nobody else's: what lies here is on its way to a directory that few may read.
+        let own = fs::DirBuilder::new().mode(0o700).create(dir);
+        own.map_err(|error| durable::at(dir, &error))?;
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
             used: AtomicU64::new(0),
             names: AtomicU64::new(0),
+            touched: Mutex::default(),
         }))
+    }
+
+    /// When a client last sent something; `None`: never.
+    #[must_use]
+    pub fn touched(&self) -> Option<Instant> {
+        *self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self) {
+        *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn reserve(&self, bytes: u64) -> Result<(), BlobError> {
@@ -115,6 +131,7 @@ impl Blobs {
     /// # Errors
     /// [`BlobError::TooMuch`], [`BlobError::Disk`].
     pub fn seed(&mut self, seed: &[u8]) -> Result<BlobId, BlobError> {
+        self.area.touch();
         if seed.len() > limits::SEED_BYTES {
             return Err(BlobError::TooMuch("the seed is too long"));
         }
@@ -136,6 +153,7 @@ impl Blobs {
     /// # Errors
     /// [`BlobError::Unknown`], [`BlobError::TooMuch`]; on [`BlobError::Disk`] the blob is gone.
     pub fn append(&mut self, id: BlobId, data: &[u8]) -> Result<BlobId, BlobError> {
+        self.area.touch();
         if id == BlobId::EMPTY && !self.blobs.contains_key(&id) {
             self.seed(b"")?;
         }

@@ -17,13 +17,30 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| at(dir, &error))
 }
 
+/// Who may read a new file, besides its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// Everybody.
+    All,
+    /// Its group.
+    Group,
+}
+
 /// Creates a new file with this content and writes it back; its name is not yet durable.
 ///
 /// # Errors
 /// The file exists, the disk is full, ...; with the path.
 pub fn create_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    create_for(Readers::All, path, content)
+}
+
+fn create_for(readers: Readers, path: &Path, content: &[u8]) -> io::Result<()> {
+    let mode = match readers {
+        Readers::All => 0o644,
+        Readers::Group => 0o640,
+    };
     let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
         file.write_all(content)?;
         file.sync_all()
     };
@@ -35,9 +52,17 @@ pub fn create_synced(path: &Path, content: &[u8]) -> io::Result<()> {
 /// # Errors
 /// Whatever one of the steps says; then the file is as it was.
 pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_file_for(Readers::All, path, content)
+}
+
+/// The same of a file that not everybody may read.
+///
+/// # Errors
+/// As [`replace_file`].
+pub fn replace_file_for(readers: Readers, path: &Path, content: &[u8]) -> io::Result<()> {
     let new = sibling(path);
     remove_if_there(&new)?;
-    create_synced(&new, content)?;
+    create_for(readers, &new, content)?;
     fs::rename(&new, path).map_err(|error| at(path, &error))?;
     sync_dir(parent(path))
 }
@@ -52,6 +77,15 @@ pub fn replace_link(link: &Path, target: &Path) -> io::Result<()> {
     symlink(target, &new).map_err(|error| at(&new, &error))?;
     fs::rename(&new, link).map_err(|error| at(link, &error))?;
     sync_dir(parent(link))
+}
+
+/// Removes a file for good.
+///
+/// # Errors
+/// It is not there, ...; with the path.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    fs::remove_file(path).map_err(|error| at(path, &error))?;
+    sync_dir(parent(path))
 }
 
 /// Removes a file that need not be there.

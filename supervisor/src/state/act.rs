@@ -6,7 +6,8 @@ use std::time::Duration;
 use plc_api::{log::LogLevel, plc::Wish};
 
 use super::{
-    CommandError, Done, Effect, Ending, Failure, Job, Machine, Origin, Restart, State, Then, Ticket,
+    Carry, CommandError, Done, Effect, Ending, Failure, Job, Machine, Origin, Restart, State, Then,
+    Ticket,
 };
 
 /// How long a killed worker may take to disappear before people are told.
@@ -67,6 +68,9 @@ impl Machine {
     }
 
     pub(super) fn launch(&mut self, job: Job) -> State {
+        if self.upgrade && job.is_resumed() {
+            return self.hand_over(Carry::Run);
+        }
         self.effects.push(Effect::Launch(job.program.clone()));
         State::Loading { job, deadline: self.now + self.policy.load_timeout }
     }

@@ -4,26 +4,32 @@
 use plc_api::{message::WhenRunning, plc::Wish};
 
 use super::{
-    Done, IS_RUNNING, Job, Machine, Origin, State, Then, Ticket,
+    Carry, Done, IS_RUNNING, Job, Machine, Origin, State, Then, Ticket,
     act::{KILL_PATIENCE, SHUTTING_DOWN},
+    pause::GOING_TO_SLEEP,
 };
 
 const STOPPED_FIRST: &str = "it was stopped before it had started";
 
 impl Machine {
-    pub(super) fn on_boot(&mut self, state: State, run: bool) -> State {
-        match (state, run, self.program.clone()) {
-            (State::Stopped, true, Some(program)) => self.launch(Job {
+    pub(super) fn on_boot(&mut self, state: State, carry: Carry) -> State {
+        match (state, carry, self.program.clone()) {
+            (State::Stopped, Carry::Run, Some(program)) => self.launch(Job {
                 program,
                 origin: Origin::Current,
                 start: true,
                 tickets: Vec::new(),
             }),
+            (State::Empty | State::Stopped, Carry::Broken(reason), _) => State::Broken { reason },
             (state, _, _) => state,
         }
     }
 
     pub(super) fn on_start(&mut self, state: State, ticket: Ticket) -> State {
+        if self.asleep {
+            self.refuse(ticket, GOING_TO_SLEEP.into());
+            return state;
+        }
         // A person decided: what failed before no longer counts.
         self.recent_crashes.clear();
         match state {
@@ -96,7 +102,7 @@ impl Machine {
             }
             State::Ending { mut ending, then } => {
                 ending.stops.push(ticket);
-                State::Ending { ending, then: self.without_start(then) }
+                State::Ending { ending, then: self.without_start(then, STOPPED_FIRST) }
             }
             State::Empty
             | State::Stopped
@@ -112,12 +118,12 @@ impl Machine {
         }
     }
 
-    /// Somebody pressed Stop while a program to come was also to be started.
-    pub(super) fn without_start(&mut self, then: Then) -> Then {
+    /// A program to come was also to be started, and now is not.
+    pub(super) fn without_start(&mut self, then: Then, why: &str) -> Then {
         match then {
             Then::Run(mut job) => match job.origin {
                 Origin::Current | Origin::Again => {
-                    self.fail_all(&job.tickets, STOPPED_FIRST);
+                    self.fail_all(&job.tickets, why);
                     Then::Rest
                 }
                 Origin::New | Origin::Former => {

@@ -125,6 +125,9 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("install", Input::Install(Ticket(1), program(4), WhenRunning::Refuse)),
         ("replace", Input::Install(Ticket(1), program(4), WhenRunning::Restart)),
         ("shutdown", Input::Shutdown),
+        ("sleep", Input::Sleep(Ticket(1))),
+        ("upgrade", Input::Upgrade),
+        ("upgrade, then quiet", Input::Quiet),
         ("loaded", Input::Loaded(Ok(()))),
         ("unloadable", Input::Loaded(Err("no".into()))),
         ("committed", Input::Committed(Ok(()))),
@@ -144,18 +147,18 @@ fn inputs() -> Vec<(&'static str, Input)> {
 #[rustfmt::skip]
 const EDGES: &[(&str, &[(&str, &str)])] = &[
     ("Empty", &[
-        ("rollback", "Loading"), ("install", "Install"), ("replace", "Install"), ("shutdown", "Off"),
+        ("rollback", "Loading"), ("install", "Install"), ("replace", "Install"), ("shutdown", "Off"), ("upgrade, then quiet", "Off"),
     ]),
     ("Stopped", &[
         ("start", "Loading"), ("repair", "Forgetting"), ("rollback", "Loading"), ("install", "Install"),
-        ("replace", "Install"), ("shutdown", "Off"),
+        ("replace", "Install"), ("shutdown", "Off"), ("upgrade, then quiet", "Off"),
     ]),
     ("Install", &[
         ("shutdown", "EndOff"), ("loaded", "Committing"), ("unloadable", "EndBreak"), ("gone", "Broken"),
         ("silent", "Killed"), ("deadline", "Killed"),
     ]),
     ("Loading", &[
-        ("stop", "EndRest"), ("shutdown", "EndOff"), ("loaded", "Starting"), ("unloadable", "EndBreak"),
+        ("stop", "EndRest"), ("shutdown", "EndOff"), ("sleep", "EndRest"), ("loaded", "Starting"), ("unloadable", "EndBreak"),
         ("gone", "Broken"), ("silent", "Killed"), ("deadline", "Killed"),
     ]),
     ("Committing", &[
@@ -164,15 +167,15 @@ const EDGES: &[(&str, &[(&str, &str)])] = &[
     ]),
     ("Loaded", &[
         ("start", "Starting"), ("repair", "EndForget"), ("rollback", "EndRun"), ("install", "EndRun"),
-        ("replace", "EndRun"), ("shutdown", "EndOff"), ("gone", "Stopped"), ("silent", "Killed"),
+        ("replace", "EndRun"), ("shutdown", "EndOff"), ("upgrade, then quiet", "EndRest"), ("gone", "Stopped"), ("silent", "Killed"),
     ]),
     ("Starting", &[
-        ("stop", "EndRest"), ("repair", "EndForget"), ("shutdown", "EndOff"), ("running", "Started"),
+        ("stop", "EndRest"), ("repair", "EndForget"), ("shutdown", "EndOff"), ("sleep", "EndRest"), ("running", "Started"),
         ("unstartable", "EndRun"), ("gone", "Loading"), ("silent", "Killed"), ("deadline", "Killed"),
     ]),
     ("Started", &[
         ("stop", "EndRest"), ("repair", "EndForget"), ("rollback", "EndRun"), ("replace", "EndRun"),
-        ("shutdown", "EndOff"), ("gone", "Loading"), ("silent", "Killed"), ("stalled", "EndBreak"),
+        ("shutdown", "EndOff"), ("sleep", "EndRest"), ("gone", "Loading"), ("silent", "Killed"), ("stalled", "EndBreak"),
     ]),
     ("EndRest", &[
         ("shutdown", "EndOff"), ("gone", "Broken"), ("silent", "Killed"), ("deadline", "Killed"),
@@ -187,7 +190,7 @@ const EDGES: &[(&str, &[(&str, &str)])] = &[
     ("Forgetting", &[("shutdown", "Off"), ("forgotten", "Empty")]),
     ("Broken", &[
         ("start", "Loading"), ("repair", "Forgetting"), ("rollback", "Loading"), ("install", "Install"),
-        ("replace", "Install"), ("shutdown", "Off"),
+        ("replace", "Install"), ("shutdown", "Off"), ("upgrade, then quiet", "Off"),
     ]),
     ("Off", &[]),
 ];
@@ -199,6 +202,7 @@ fn every_state_takes_every_input_as_the_table_says() {
     for (state, edges) in EDGES {
         for (label, input) in inputs() {
             let mut m = in_state(state);
+            m.upgrade = label.starts_with("upgrade,");
             m.handle(Time::from_secs(1), input);
             let expected =
                 edges.iter().find(|(edge, _)| *edge == label).map_or(*state, |(_, to)| to);
@@ -299,6 +303,81 @@ fn the_wish_is_left_alone_by_crashes_and_by_the_end_of_the_supervisor() {
     }
 }
 
+#[test]
+fn sleep_stops_the_program_and_leaves_the_wish_and_waking_starts_it_again() {
+    let mut m = in_state("Started");
+    m.wish = Wish::Run;
+    assert_eq!(m.handle(Time::ZERO, Input::Sleep(Ticket(1))), [Effect::OrderStop]);
+    m.handle(Time::ZERO, Input::StopDone);
+    let effects = m.handle(Time::ZERO, Input::Gone("called exit(0)".into()));
+    assert_eq!(replies(&effects), [(Ticket(1), true)]);
+    assert_eq!((name(&m), m.wish()), ("Stopped", Wish::Run));
+    let effects = m.handle(Time::ZERO, Input::Start(Ticket(2)));
+    assert_eq!(replies(&effects), [(Ticket(2), false)], "nothing starts on the way to sleep");
+    m.handle(Time::ZERO, Input::Wake);
+    assert_eq!(name(&m), "Loading");
+}
+
+#[test]
+fn a_program_that_stops_more_slowly_than_the_machine_sleeps_runs_again_too() {
+    let mut m = in_state("Started");
+    m.wish = Wish::Run;
+    m.handle(Time::ZERO, Input::Sleep(Ticket(1)));
+    m.handle(Time::ZERO, Input::Wake);
+    m.handle(Time::ZERO, Input::StopDone);
+    m.handle(Time::ZERO, Input::Gone("called exit(0)".into()));
+    assert_eq!(name(&m), "Loading");
+}
+
+#[test]
+fn what_was_stopped_or_broken_before_sleep_is_so_after_it() {
+    for (state, wish) in [("Stopped", Wish::Stop), ("Loaded", Wish::Stop), ("Broken", Wish::Run)] {
+        let mut m = in_state(state);
+        m.wish = wish;
+        let effects = m.handle(Time::ZERO, Input::Sleep(Ticket(1)));
+        assert_eq!(replies(&effects), [(Ticket(1), true)]);
+        assert_eq!(m.handle(Time::ZERO, Input::Wake), []);
+        assert_eq!(name(&m), state);
+    }
+}
+
+#[test]
+fn a_newer_version_waits_while_a_program_runs_and_takes_over_when_it_has_crashed() {
+    let mut m = in_state("Started");
+    m.wish = Wish::Run;
+    assert_eq!(m.handle(Time::ZERO, Input::Upgrade), []);
+    assert!(m.is_started() && m.upgrade_waits());
+    let effects = m.handle(Time::ZERO, Input::Gone("ended with SIGSEGV".into()));
+    assert!(effects.ends_with(&[Effect::HandOver(Carry::Run), Effect::Finished]), "{effects:?}");
+}
+
+#[test]
+fn a_newer_version_finds_what_is_broken_broken() {
+    let mut m = in_state("Broken");
+    m.wish = Wish::Run;
+    assert_eq!(m.handle(Time::ZERO, Input::Quiet), []);
+    assert_eq!(m.handle(Time::ZERO, Input::Upgrade), []);
+    assert!(m.awaits_quiet());
+    let effects = m.handle(Time::ZERO, Input::Quiet);
+    assert_eq!(effects, [Effect::HandOver(Carry::Broken("a reason".into())), Effect::Finished]);
+    let mut next = machine();
+    assert_eq!(next.handle(Time::ZERO, Input::Boot(Carry::Broken("a reason".into()))), []);
+    assert_eq!(next.reason(), Some("a reason"));
+}
+
+#[test]
+fn a_newer_version_waits_for_the_answer_that_a_client_waits_for() {
+    let mut m = in_state("Started");
+    m.handle(Time::ZERO, Input::Upgrade);
+    m.handle(Time::ZERO, Input::Install(Ticket(1), program(4), WhenRunning::Restart));
+    m.handle(Time::ZERO, Input::StopDone);
+    let effects = m.handle(Time::ZERO, Input::Gone("called exit(0)".into()));
+    assert_eq!(
+        effects,
+        [Effect::Note(LogLevel::Debug, "PLC stopped".into()), Effect::Launch(program(4))]
+    );
+}
+
 /// A worker and a disk that do what they are told or fail, and watch that they are told nothing wrong.
 #[derive(Debug, Default)]
 struct World {
@@ -307,6 +386,7 @@ struct World {
     open: Vec<Ticket>,
     answered: Vec<Ticket>,
     deadline_passed: bool,
+    upgrade: bool,
     finished: bool,
 }
 
@@ -369,6 +449,10 @@ impl World {
                 assert!(self.worker.is_none(), "forgotten under a program's feet");
                 return Some(Input::Forgotten(Ok(())));
             }
+            Effect::HandOver(carry) => {
+                assert!(self.worker.is_none(), "handed over with a worker");
+                assert!(carry != Carry::Run || self.upgrade);
+            }
             Effect::Finished => {
                 assert!(
                     self.worker.as_ref().is_none_or(|worker| worker.killed),
@@ -419,6 +503,10 @@ enum Event {
     News(u8),
     Pass(u16),
     Stalled,
+    Sleep,
+    Wake,
+    Upgrade,
+    Quiet,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -427,6 +515,10 @@ fn event() -> impl Strategy<Value = Event> {
         6 => any::<u8>().prop_map(Event::News),
         2 => (0..20_000_u16).prop_map(Event::Pass),
         1 => Just(Event::Stalled),
+        1 => Just(Event::Sleep),
+        1 => Just(Event::Wake),
+        1 => Just(Event::Upgrade),
+        1 => Just(Event::Quiet),
     ]
 }
 
@@ -454,9 +546,23 @@ proptest! {
     ) {
         let mut m = Machine::new(installed.then(|| program(1)), Wish::Stop, policy());
         let mut world = World::default();
-        world.feed(&mut m, Input::Boot { run });
+        world.feed(&mut m, Input::Boot(if run { Carry::Run } else { Carry::Rest }));
         for (number, event) in events.into_iter().enumerate() {
+            if world.finished {
+                break;
+            }
             match event {
+                Event::Sleep => {
+                    let ticket = Ticket(u64::try_from(number).unwrap());
+                    world.open.push(ticket);
+                    world.feed(&mut m, Input::Sleep(ticket));
+                }
+                Event::Wake => world.feed(&mut m, Input::Wake),
+                Event::Quiet => world.feed(&mut m, Input::Quiet),
+                Event::Upgrade => {
+                    world.upgrade = true;
+                    world.feed(&mut m, Input::Upgrade);
+                }
                 Event::Command(kind) => {
                     let ticket = Ticket(u64::try_from(number).unwrap());
                     world.open.push(ticket);
@@ -478,7 +584,9 @@ proptest! {
                 }
             }
         }
-        world.feed(&mut m, Input::Shutdown);
+        if !world.finished {
+            world.feed(&mut m, Input::Shutdown);
+        }
         for _ in 0..20 {
             if world.finished {
                 break;

@@ -118,6 +118,7 @@ impl Conversation {
             client: "test".into(),
             peer: "test".into(),
             identity: String::new(),
+            secret: None,
         };
         stream.write_all(&encode(&hello).unwrap())?;
         let HelloReply::Welcome(_) = decode(&frame(&mut stream)?).unwrap() else {

@@ -14,8 +14,8 @@ use plc_api::{
     client::{read_frame, write_frame},
     log::{LogLevel, LogMessage},
     message::{
-        ApiError, ClientMessage, Hello, HelloReply, Reply, Request, ServerMessage, Welcome,
-        WhenRunning,
+        ApiError, ClientMessage, ConnectorSettings, Hello, HelloReply, Reply, Request,
+        ServerMessage, Welcome, WhenRunning,
     },
     plc::{ConnectionInfo, PlcStatus, Snapshot, Stats},
     program::{BlobId, ProgramInfo},
@@ -124,7 +124,11 @@ async fn converse(
 ) {
     let hello: Hello = read_frame(&mut stream).await.unwrap();
     assert_eq!(hello.client, "plcctl");
-    let welcome = HelloReply::Welcome(Welcome { api_version: API_VERSION, release: "test".into() });
+    let welcome = HelloReply::Welcome(Welcome {
+        api_version: API_VERSION,
+        release: "test".into(),
+        settings: ConnectorSettings::default(),
+    });
     write_frame(&mut stream, &welcome).await.unwrap();
     let first = changes.borrow_and_update().clone();
     let (reader, mut writer) = stream.into_split();
@@ -217,6 +221,10 @@ impl Plc {
             Request::ReadLog { level, from, max } => {
                 Ok(Reply::Log(self.read_log(level, from, max)))
             }
+            Request::Reload if self.snapshot.reason.is_some() => {
+                Err(ApiError::Failed("plc-runtime.toml: bad".into()))
+            }
+            Request::Reload => Ok(Reply::Done),
             Request::ResetLog => {
                 self.log.clear();
                 self.snapshot.log_counts = [0; 4];

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the driver lets others know: the snapshot, the PLC log, the journal.
+
+use std::time::SystemTime;
+
+use plc_api::log::LogLevel;
+
+use super::Driver;
+use crate::{journal, state::Effect};
+
+impl Driver {
+    pub(super) fn note(&self, level: LogLevel, text: &str) {
+        self.sinks.journal.own(level, text);
+        self.sinks.published.log_counts(self.sinks.journal.counts());
+    }
+
+    pub(super) fn mark_start(&self) {
+        let started_at = self.machine.is_started().then(|| {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+        });
+        self.sinks.published.update(|snapshot| snapshot.started_at_us = started_at);
+    }
+
+    pub(super) fn publish(&self) {
+        let machine = &self.machine;
+        self.sinks.published.update(|snapshot| {
+            snapshot.status = machine.status();
+            machine.phase().clone_into(&mut snapshot.phase);
+            snapshot.reason = machine.reason().map(str::to_owned);
+            snapshot.program = machine.program().cloned();
+            snapshot.crashes = machine.crashes();
+            snapshot.wish = machine.wish();
+            snapshot.upgrade_waits = machine.upgrade_waits();
+            snapshot.log_counts = self.sinks.journal.counts();
+        });
+    }
+
+    pub(super) fn tell_crashes(&self, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Crashed(reason) = effect {
+                let facts = self.witness.facts(reason, &self.sinks.journal);
+                self.sinks.journal.crash(&facts);
+                let crash = facts.published();
+                self.sinks.published.update(|snapshot| snapshot.last_crash = Some(crash));
+            }
+        }
+    }
+
+    /// One line for each change, after the lines that say why.
+    pub(super) fn tell_phase(&self, before: &str) {
+        let machine = &self.machine;
+        if before != machine.phase() {
+            // What is being loaded is not the installed program yet.
+            let program = match machine.phase() {
+                "loading" => self.witness.program(),
+                _ => machine.program(),
+            };
+            journal::tell_state(machine.phase(), program, machine.reason());
+        }
+    }
+}

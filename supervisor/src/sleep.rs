@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The machine falls asleep: the PLC is stopped first, and runs again after, if it is wished to.
+//!
+//! logind waits for us as long as we hold its delay inhibitor, at most `InhibitDelayMaxSec=` of logind.conf(5), 5 s
+//! by default. Without logind nobody tells us of a sleep, and nothing is done about it.
+
+use std::time::Duration;
+
+use futures_lite::StreamExt as _;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+use zbus::{
+    Connection, MatchRule, Message, MessageStream, fdo::DBusProxy, message, zvariant::OwnedFd,
+};
+
+use crate::driver;
+
+/// org.freedesktop.login1(5).
+const LOGIND: &str = "org.freedesktop.login1";
+const PATH: &str = "/org/freedesktop/login1";
+const MANAGER: &str = "org.freedesktop.login1.Manager";
+/// How long logind may take to give the inhibitor; the bus may have to start it first.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Watches over the machine's sleep until the connection ends.
+pub async fn guard(connection: &Connection, driver: &mpsc::Sender<driver::Request>) {
+    if let Err(error) = watch(connection, driver).await {
+        tracing::debug!(%error, "the machine's sleep is not watched");
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn watch(
+    connection: &Connection,
+    driver: &mpsc::Sender<driver::Request>,
+) -> zbus::Result<()> {
+    let rule = MatchRule::builder()
+        .msg_type(message::Type::Signal)
+        .sender(LOGIND)?
+        .path(PATH)?
+        .interface(MANAGER)?
+        .member("PrepareForSleep")?
+        .build();
+    let mut signals = MessageStream::for_match_rule(rule, connection, None).await?;
+    let mut inhibitor = Some(inhibit(connection).await?);
+    let mut asleep = None;
+    while let Some(signal) = signals.next().await {
+        let signal = signal?;
+        if !is_from_logind(&signal, connection).await {
+            continue;
+        }
+        if signal.body().deserialize()? {
+            asleep = Some(Asleep::fall(driver).await);
+            inhibitor = None;
+        } else {
+            drop(asleep.take());
+            if inhibitor.is_none() {
+                inhibitor = Some(inhibit(connection).await?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Holds the machine awake while the answer is kept.
+async fn inhibit(connection: &Connection) -> zbus::Result<OwnedFd> {
+    let body = ("sleep", "plc-runtime", "the PLC program is stopped first", "delay");
+    let asked = connection.call_method(Some(LOGIND), PATH, Some(MANAGER), "Inhibit", &body);
+    match timeout(PATIENCE, asked).await {
+        Ok(reply) => reply?.body().deserialize(),
+        Err(_) => Err(zbus::Error::Failure("logind does not answer".into())),
+    }
+}
+
+/// Anybody may send us a signal that looks like logind's.
+async fn is_from_logind(signal: &Message, connection: &Connection) -> bool {
+    let Ok(bus) = DBusProxy::new(connection).await else {
+        return false;
+    };
+    let Ok(name) = LOGIND.try_into() else {
+        return false;
+    };
+    let owner = bus.get_name_owner(name).await;
+    let header = signal.header();
+    owner.is_ok_and(|owner| header.sender().is_some_and(|sender| *sender == *owner))
+}
+
+/// The PLC was stopped for the machine's sleep. Dropping this wakes it: nobody else will, should the bus be gone.
+struct Asleep(mpsc::Sender<driver::Request>);
+
+impl Asleep {
+    async fn fall(driver: &mpsc::Sender<driver::Request>) -> Self {
+        tracing::info!("the machine falls asleep; the PLC is stopped first");
+        let asleep = Self(driver.clone());
+        let (reply, stopped) = oneshot::channel();
+        // Without a driver there is nothing left to stop; a program that would not stop was killed, and told of.
+        let _ = driver.send(driver::Request::Sleep(reply)).await;
+        let _ = stopped.await;
+        asleep
+    }
+}
+
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        tracing::info!("the machine is awake");
+        let driver = self.0.clone();
+        tokio::spawn(async move {
+            let _ = driver.send(driver::Request::Wake).await;
+        });
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The machine falls asleep and wakes up, as a logind of the test's own says.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use plc_tests::{
+    PATIENCE,
+    api::MD5,
+    bus::{Bus, NAME, Plc, until},
+    programs,
+};
+use tokio::{io::AsyncReadExt as _, net::unix::pipe, time::timeout};
+use zbus::{Connection, connection::Builder, object_server::SignalEmitter, zvariant};
+
+const PATH: &str = "/org/freedesktop/login1";
+
+/// Gives inhibitors, and keeps the ends at which it sees them go.
+#[derive(Clone, Default)]
+struct Logind(Arc<Mutex<Vec<(String, String, pipe::Receiver)>>>);
+
+#[zbus::interface(name = "org.freedesktop.login1.Manager")]
+impl Logind {
+    fn inhibit(&self, what: String, _who: String, _why: String, mode: String) -> zvariant::OwnedFd {
+        let (ours, theirs) = rustix::pipe::pipe().unwrap();
+        let ours = pipe::Receiver::from_owned_fd(ours).unwrap();
+        self.0.lock().unwrap().push((what, mode, ours));
+        theirs.into()
+    }
+
+    #[zbus(signal)]
+    async fn prepare_for_sleep(emitter: &SignalEmitter<'_>, start: bool) -> zbus::Result<()>;
+}
+
+impl Logind {
+    async fn on(bus: &Bus) -> (Self, Connection) {
+        let logind = Self::default();
+        let connection = Builder::address(bus.address().as_str())
+            .unwrap()
+            .serve_at(PATH, logind.clone())
+            .unwrap()
+            .name("org.freedesktop.login1")
+            .unwrap()
+            .build()
+            .await
+            .unwrap();
+        (logind, connection)
+    }
+
+    /// The next inhibitor that is taken.
+    async fn inhibitor(&self) -> pipe::Receiver {
+        let taken = until("an inhibitor", async || self.0.lock().unwrap().pop()).await;
+        assert_eq!((taken.0.as_str(), taken.1.as_str()), ("sleep", "delay"));
+        taken.2
+    }
+}
+
+async fn released(mut inhibitor: pipe::Receiver) {
+    let read = timeout(PATIENCE, inhibitor.read(&mut [0])).await;
+    assert_eq!(read.expect("the inhibitor is released").unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_plc_is_stopped_before_the_machine_sleeps_and_runs_again_after() {
+    let mut bus = Bus::without_daemon();
+    bus.start_daemon();
+    let (logind, connection) = Logind::on(&bus).await;
+    bus.start_supervisor("");
+    let inhibitor = logind.inhibitor().await;
+    let plc = bus.plc().await;
+    plc.install(&programs::built("stopmark"), MD5, Path::new("/dev/null")).await.unwrap();
+    plc.order("Start").await.unwrap();
+    let first = plc.get::<u32>("WorkerPid").await;
+
+    let emitter = SignalEmitter::new(&connection, PATH).unwrap();
+    Logind::prepare_for_sleep(&emitter, true).await.unwrap();
+    released(inhibitor).await;
+    assert_eq!(plc.get::<String>("Status").await, "Stopped");
+    assert_eq!(plc.get::<u32>("WorkerPid").await, 0);
+
+    Logind::prepare_for_sleep(&emitter, false).await.unwrap();
+    plc.wait_status("Started").await;
+    assert_ne!(plc.get::<u32>("WorkerPid").await, first);
+    let inhibitor = logind.inhibitor().await;
+
+    // Somebody's Stop is not undone by a night's sleep.
+    plc.order("Stop").await.unwrap();
+    Logind::prepare_for_sleep(&emitter, true).await.unwrap();
+    released(inhibitor).await;
+    Logind::prepare_for_sleep(&emitter, false).await.unwrap();
+    logind.inhibitor().await;
+    assert_eq!(plc.get::<String>("Status").await, "Stopped");
+}
+
+#[tokio::test]
+async fn a_bus_that_goes_while_the_machine_sleeps_does_not_leave_the_plc_asleep() {
+    let mut bus = Bus::without_daemon();
+    bus.start_daemon();
+    let (logind, connection) = Logind::on(&bus).await;
+    bus.start_supervisor("");
+    let inhibitor = logind.inhibitor().await;
+    let plc = bus.plc().await;
+    plc.install(&programs::built("stopmark"), MD5, Path::new("/dev/null")).await.unwrap();
+    plc.order("Start").await.unwrap();
+    let emitter = SignalEmitter::new(&connection, PATH).unwrap();
+    Logind::prepare_for_sleep(&emitter, true).await.unwrap();
+    released(inhibitor).await;
+    bus.kill_daemon();
+    bus.start_daemon();
+    let plc = bus.plc().await;
+    plc.wait_until_served().await;
+    plc.wait_status("Started").await;
+}
+
+#[tokio::test]
+async fn nobody_but_logind_puts_the_plc_to_sleep() {
+    let mut bus = Bus::without_daemon();
+    bus.start_daemon();
+    let (logind, _connection) = Logind::on(&bus).await;
+    bus.start_supervisor("");
+    logind.inhibitor().await;
+    let plc = bus.plc().await;
+    plc.install(&programs::built("stopmark"), MD5, Path::new("/dev/null")).await.unwrap();
+    plc.order("Start").await.unwrap();
+    let other = bus.connect().await;
+    let interface = "org.freedesktop.login1.Manager";
+    for _ in 0..10 {
+        other.emit_signal(Some(NAME), PATH, interface, "PrepareForSleep", &true).await.unwrap();
+    }
+    // The answer to a later call of the same sender says that the signals were taken in.
+    Plc::on(other).await.order("Reload").await.unwrap();
+    assert_eq!(plc.get::<String>("Status").await, "Started");
+    assert!(!bus.log().contains("the machine falls asleep"));
+}
