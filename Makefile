@@ -8,15 +8,23 @@ SHELL := /bin/bash
 PREFIX ?= /usr
 DESTDIR ?=
 CARGO ?= cargo
+# Where cargo puts what it builds, for this machine or for another one; `install` takes the programs from there.
+BUILT ?= target/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 export CARGO_TERM_COLOR ?= auto
 
-PROGRAMS := plc-supervisor plc-worker plc-connector-pyro plcctl plc-local
-LIBEXEC := plc-supervisor plc-worker plc-connector-pyro
+PROGRAMS := plc-supervisor plc-worker plc-connector-pyro plc-connector-pyros plcctl plc-local
+LIBEXEC := plc-supervisor plc-worker plc-connector-pyro plc-connector-pyros
 
-.PHONY: help run build sample test check unit bench full doc install clean
+# The Debian release that the appliance tests boot.
+SUITE ?= bookworm
+RELEASE_bookworm := deb12
+RELEASE_trixie := deb13
+TESTS ?=
+
+.PHONY: help run build sample test check unit appliance machine vm bench full parts trixie doc deb package-check cross install security clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Run the sample program; an IDE connects at port 3000. ARGS= is given to plc-local
 	scripts/need build
@@ -24,22 +32,38 @@ run: ## Run the sample program; an IDE connects at port 3000. ARGS= is given to 
 	target/release/plc-local $(ARGS)
 
 build: sample ## Build all programs, optimised
-	$(CARGO) build --release --locked --workspace --exclude plc-tests --bins
+	$(CARGO) build --release --locked --bins $(addprefix -p ,$(PROGRAMS))
 
-sample: target/release/sample.so
+sample: $(BUILT)/sample.so
 
-target/release/sample.so: supervisor/local/sample/sample.c supervisor/local/sample/scaffold.h
+$(BUILT)/sample.so: supervisor/local/sample/sample.c supervisor/local/sample/scaffold.h
 	mkdir -p $(@D)
-	$${CC:-cc} -shared -fPIC -O2 -Wall -Wextra -o $@ $< -lpthread -lm
+	$${CC:-cc} -shared -fPIC -O2 $(CPPFLAGS) $(CFLAGS) -Wall -Wextra $(LDFLAGS) -o $@ $< -lpthread -lm
 
-test: ## Everything a change must pass: check, unit tests, real clients against real processes
+test: ## Everything a change must pass: check, unit tests with real clients, the package on Debian 12
 	scripts/need test
 	$(MAKE) --no-print-directory check
 	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory appliance
 
 unit: ## The tests alone
 	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace --no-fail-fast
+	$(CARGO) test --locked --workspace --exclude plc-appliance --exclude plc-vm --no-fail-fast
+
+appliance: ## The package in a booted Debian, as root. SUITE=trixie for Debian 13; TESTS= is given to cargo test
+	scripts/need appliance
+	$(MAKE) --no-print-directory deb SUITE=$(SUITE)
+	SUITE=$(SUITE) $(CARGO) test --locked -p plc-appliance --no-fail-fast $(TESTS)
+
+machine: ## Boot a Debian with the package and give a shell in it, as root
+	scripts/need appliance
+	$(MAKE) --no-print-directory deb SUITE=$(SUITE)
+	tests/appliance/host/machine shell $(SUITE) "$$(ls -t dist/plc-runtime_*~$(RELEASE_$(SUITE))_amd64.deb | head -n 1)"
+
+vm: ## The package in virtual machines, as root: rights, core dumps, sleep, loss of power. TESTS= as above
+	scripts/need vm
+	$(MAKE) --no-print-directory deb SUITE=bookworm
+	SUITE=bookworm $(CARGO) test --locked -p plc-vm --no-fail-fast $(TESTS) -- --test-threads=1
 
 check: ## Format, lints, dependencies, licences
 	scripts/need check
@@ -47,7 +71,17 @@ check: ## Format, lints, dependencies, licences
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	scripts/check-dependencies
 
-full: test ## Everything; no more than test so far
+# What `make full` is more than `make test`; continuous integration takes it in this order while there is time.
+FULL := trixie vm package-check cross
+
+full: test ## Everything
+	for part in $(FULL); do $(MAKE) --no-print-directory $$part; done
+
+parts:
+	@echo $(FULL)
+
+trixie: ## The package in a booted Debian 13
+	$(MAKE) --no-print-directory appliance SUITE=trixie
 
 bench: ## Measure; ARGS='--against HOST:PORT,pid=PID,name=TEXT' measures another eRPC runtime too
 	scripts/need test
@@ -57,13 +91,47 @@ bench: ## Measure; ARGS='--against HOST:PORT,pid=PID,name=TEXT' measures another
 doc: ## API documentation of the crates
 	$(CARGO) doc --locked --workspace --no-deps
 
-install: build ## Install below DESTDIR
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/plc-runtime
-	install -m 755 target/release/plcctl target/release/plc-local $(DESTDIR)$(PREFIX)/bin/
-	for program in $(LIBEXEC); do \
-	    install -m 755 target/release/$$program $(DESTDIR)$(PREFIX)/libexec/plc-runtime/; done
-	install -D -m 644 target/release/sample.so $(DESTDIR)$(PREFIX)/share/plc-runtime/sample.so
-	install -D -m 644 etc/plc-runtime/plc-runtime.toml $(DESTDIR)/etc/plc-runtime/plc-runtime.toml
+# A release that nobody named is this machine's.
+deb: ## The Debian package, into dist/. SUITE=trixie ARCH=arm64 for others than this machine's
+	scripts/need deb
+	scripts/deb "$(if $(filter-out file,$(origin SUITE)),$(SUITE))" "$(ARCH)"
+
+cross: ## The Debian 13 packages for arm64 and armhf
+	$(MAKE) --no-print-directory deb SUITE=trixie ARCH=arm64
+	$(MAKE) --no-print-directory deb SUITE=trixie ARCH=armhf
+
+package-check: ## What Debian would say to the package: lintian, piuparts, debian/tests; as root
+	scripts/need package-check
+	$(MAKE) --no-print-directory deb SUITE=$(SUITE)
+	scripts/package-check "$$(ls -t dist/plc-runtime_*~$(RELEASE_$(SUITE))_amd64.deb | head -n 1)" $(SUITE)
+
+# The one list of what is shipped; packages call it too.
+SHARE := $(DESTDIR)$(PREFIX)/share
+UNITS := $(DESTDIR)$(PREFIX)/lib
+FILE := install -D -m 644
+
+install: ## Install below DESTDIR what `make build` has built, or what lies in BUILT=DIR
+	@test -x $(BUILT)/plc-supervisor || { echo "nothing is built in $(BUILT); run 'make build' first" >&2; exit 1; }
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(addprefix $(BUILT)/,$(filter-out $(LIBEXEC),$(PROGRAMS)))
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/plc-runtime $(addprefix $(BUILT)/,$(LIBEXEC))
+	$(FILE) -t $(DESTDIR)$(PREFIX)/libexec/plc-runtime $(BUILT)/sample.so
+	$(FILE) -t $(UNITS)/systemd/system systemd/system/*
+	$(FILE) -t $(SHARE)/plc-runtime/drop-ins systemd/drop-ins/*.conf
+	$(FILE) systemd/sysusers.conf $(UNITS)/sysusers.d/plc-runtime.conf
+	$(FILE) systemd/tmpfiles.conf $(UNITS)/tmpfiles.d/plc-runtime.conf
+	$(FILE) systemd/preset.conf $(UNITS)/systemd/system-preset/50-plc-runtime.preset
+	$(FILE) systemd/logind.conf $(UNITS)/systemd/logind.conf.d/plc-runtime.conf
+	$(FILE) systemd/udev.rules $(UNITS)/udev/rules.d/60-plc-runtime.rules
+	$(FILE) -t $(UNITS)/systemd/catalog systemd/plc-runtime.catalog
+	$(FILE) -t $(SHARE)/dbus-1/system.d systemd/dbus/org.plcruntime1.conf
+	$(FILE) -t $(SHARE)/dbus-1/interfaces systemd/dbus/org.plcruntime1.Plc.xml
+	$(FILE) -t $(SHARE)/polkit-1/actions systemd/polkit/org.plcruntime1.policy
+	$(FILE) -t $(SHARE)/polkit-1/rules.d systemd/polkit/plc-runtime.rules
+	$(FILE) -t $(DESTDIR)/etc/plc-runtime etc/plc-runtime/plc-runtime.toml
+	$(FILE) -t $(DESTDIR)/etc/needrestart/conf.d etc/needrestart/conf.d/plc-runtime.conf
+
+security: ## Exposure level of every unit and every drop-in, by systemd-analyze; fails above the ceilings
+	scripts/security
 
 clean: ## Remove what was built
 	$(CARGO) clean
