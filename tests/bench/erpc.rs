@@ -4,6 +4,7 @@
 //! Made from the wire format, and shares no code with the runtime's own codec.
 
 use std::{
+    fmt::Debug,
     io::{BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
@@ -62,10 +63,22 @@ pub(crate) struct Sample {
     pub(crate) data: Vec<u8>,
 }
 
+/// What carries a connection: TCP, or something over it.
+pub(crate) trait Carrier: Read + Write + Debug + Send {
+    /// The TCP connection.
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Carrier for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Carrier>>,
     framing: Framing,
     sequence: u32,
 }
@@ -75,14 +88,19 @@ impl Client {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)
             .with_context(|| format!("nobody answers at {address}"))?;
         stream.set_nodelay(true)?;
-        let client = Self { stream: BufReader::new(stream), framing, sequence: 0 };
+        Self::over(Box::new(stream), framing)
+    }
+
+    /// A connection that is there.
+    pub(crate) fn over(carrier: Box<dyn Carrier>, framing: Framing) -> anyhow::Result<Self> {
+        let client = Self { stream: BufReader::new(carrier), framing, sequence: 0 };
         client.set_patience(PATIENCE)?;
         Ok(client)
     }
 
     /// How long to wait for each answer from now on.
     pub(crate) fn set_patience(&self, patience: Duration) -> anyhow::Result<()> {
-        Ok(self.stream.get_ref().set_read_timeout(Some(patience))?)
+        Ok(self.stream.get_ref().socket().set_read_timeout(Some(patience))?)
     }
 
     pub(crate) fn status(&mut self) -> anyhow::Result<Status> {

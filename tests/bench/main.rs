@@ -13,9 +13,12 @@ mod gauge;
 mod load;
 mod memory;
 mod report;
+mod restart;
 mod rows;
 mod runtime;
+mod start;
 mod status;
+mod tls;
 mod trace;
 mod transfer;
 mod wakeup;
@@ -28,6 +31,7 @@ use clap::{Parser, ValueEnum as _};
 use report::Report;
 use rows::{Plan, Row};
 use runtime::{Against, Runtime};
+use start::{ByCommand, Elsewhere, Starts};
 
 const AFTER_HELP: &str = "\
 Each round measures every runtime in turn; the table shows the median over the
@@ -40,6 +44,14 @@ process; it is needed for the row memory alone, for which it should be freshly
 started. header= is 6 for erpc 1.12 and later, 4 for those before. clients=many
 says that it serves several clients at once.
 
+For the row start another runtime must not run yet. COMMAND, as for a shell, starts
+it so that it runs its installed program at once, with DIR as the program's
+working directory. It is started once beforehand to be given that program:
+  --against-start '127.0.0.1:3001,dir=/tmp/plc,name=Beremiz_service
+                   python3 Beremiz_service.py -p 3001 -x 0 -a 1 /tmp/plc'
+Starts of ours that were measured elsewhere, such as those of the service in a
+machine of its own, are printed beside: --started 'appliance=180.2,175.9'
+
 Nothing else should run on the machine meanwhile.";
 
 /// Measure the runtime, alone or beside others
@@ -49,6 +61,14 @@ struct Args {
     /// Another runtime to measure; may be given several times
     #[arg(long, value_name = "HOST:PORT[,pid=PID][,name=TEXT][,header=4|6][,clients=many]")]
     against: Vec<Against>,
+
+    /// Another runtime to start, in the row start; may be given several times
+    #[arg(long, value_name = "HOST:PORT,dir=DIR[,name=TEXT][,header=4|6] COMMAND")]
+    against_start: Vec<ByCommand>,
+
+    /// Starts of ours in milliseconds, for the row start; may be given several times
+    #[arg(long, value_name = "NAME=MS[,MS]...")]
+    started: Vec<Elsewhere>,
 
     /// How often everything is measured [default: 3, or 1 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -85,9 +105,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let others: anyhow::Result<Vec<Runtime>> =
         args.against.iter().cloned().map(Runtime::other).collect();
     let mut others = others?;
+    let starts = Starts { others: args.against_start.clone(), elsewhere: args.started.clone() };
     let mut report = Report::default();
     for row in rows {
-        row.measure(&plan, &mut others, &mut report)?;
+        row.measure(&plan, &mut others, &starts, &mut report)?;
     }
     eprintln!("bench: done in {:.0} s", begin.elapsed().as_secs_f64());
     let json = || serde_json::to_string_pretty(&report.json(plan.rounds, args.quick));

@@ -6,7 +6,10 @@ use std::{fs, time::Duration};
 use clap::ValueEnum;
 use rustix::process::Pid;
 
-use crate::{gauge, memory, report::Report, runtime::Runtime, status, trace, transfer, wakeup};
+use crate::{
+    gauge, memory, report::Report, restart, runtime::Runtime, start, start::Starts, status, tls,
+    trace, transfer, wakeup,
+};
 
 /// Of the program's cycle where it runs in real time.
 pub(crate) const FIFO_PRIORITY: u8 = 50;
@@ -22,12 +25,18 @@ pub(crate) enum Row {
     Memory,
     /// Status calls: how many, how fast, also while another client keeps the runtime busy
     Status,
+    /// TLS: handshakes, and what it adds to a status call, beside stunnel before the plain port; ours alone
+    Tls,
     /// Transfer of a 20 MB program
     Transfer,
     /// Ticks that a trace misses
     Trace,
     /// How late the cycle wakes up under load
     Wakeup,
+    /// Process start to the program's first cycle; others by --against-start
+    Start,
+    /// Crash to the first cycle of the next run; ours alone
+    Restart,
 }
 
 impl Row {
@@ -36,14 +45,18 @@ impl Row {
         self,
         plan: &Plan,
         others: &mut [Runtime],
+        starts: &Starts,
         report: &mut Report,
     ) -> anyhow::Result<()> {
         match self {
             Self::Memory => memory::measure(plan, others, report),
             Self::Status => status::measure(plan, others, report),
+            Self::Tls => tls::measure(plan, report),
             Self::Transfer => transfer::measure(plan, others, report),
             Self::Trace => trace::measure(plan, others, report),
             Self::Wakeup => wakeup::measure(plan, others, report),
+            Self::Start => start::measure(plan, starts, report),
+            Self::Restart => restart::measure(plan, report),
         }
     }
 }
@@ -63,6 +76,8 @@ pub(crate) struct Plan {
     pub(crate) settle: Duration,
     /// Of counting wake-ups.
     pub(crate) wakeup: Duration,
+    pub(crate) starts: usize,
+    pub(crate) crashes: usize,
 }
 
 impl Plan {
@@ -75,6 +90,8 @@ impl Plan {
         trace: Duration::from_secs(3),
         settle: Duration::from_millis(500),
         wakeup: Duration::from_secs(5),
+        starts: 5,
+        crashes: 20,
     };
 
     /// For a look whether everything works.
@@ -86,6 +103,8 @@ impl Plan {
         trace: Duration::from_secs(1),
         settle: Duration::from_millis(300),
         wakeup: Duration::from_secs(2),
+        starts: 3,
+        crashes: 5,
     };
 
     /// Says what is done now.

@@ -46,13 +46,7 @@ impl FromStr for Against {
             .with_context(|| format!("{place:?} is not HOST:PORT"))?
             .next()
             .with_context(|| format!("{place:?} has no address"))?;
-        let mut against = Self {
-            address,
-            pid: None,
-            name: place.to_owned(),
-            framing: Framing::Six,
-            serves_several: false,
-        };
+        let mut against = Self::new(address, place, Framing::Six);
         for part in parts {
             match part.split_once('=') {
                 Some(("pid", pid)) => {
@@ -69,6 +63,18 @@ impl FromStr for Against {
             }
         }
         Ok(against)
+    }
+}
+
+impl Against {
+    /// One of which nothing else is known.
+    pub(crate) fn new(address: SocketAddr, name: &str, framing: Framing) -> Self {
+        Self { address, pid: None, name: name.to_owned(), framing, serves_several: false }
+    }
+
+    /// Where it is, what it is called, how it is spoken to.
+    pub(crate) fn into_parts(self) -> (SocketAddr, String, Framing) {
+        (self.address, self.name, self.framing)
     }
 }
 
@@ -133,6 +139,11 @@ impl Runtime {
     /// The desk, if it is ours.
     pub(crate) fn desk(&self) -> Option<&Desk> {
         self.desk.as_ref()
+    }
+
+    /// Ends it, if it is ours; the directory that it lived in.
+    pub(crate) fn end(self) -> Option<tempfile::TempDir> {
+        self.desk.map(Desk::end)
     }
 
     /// Transfers a program of `tests/programs`, if it is not there already.

@@ -32,8 +32,8 @@ const fn latency(name: &'static str) -> Figure {
 }
 
 /// What one row of calls took, in microseconds, and all of them together.
-struct Calls {
-    each_us: Vec<f64>,
+pub(crate) struct Calls {
+    pub(crate) each_us: Vec<f64>,
     elapsed: Duration,
 }
 
@@ -131,7 +131,10 @@ fn while_busy(
     })
 }
 
-fn status_calls(client: &mut Client, mut go_on: impl FnMut() -> bool) -> anyhow::Result<Calls> {
+pub(crate) fn status_calls(
+    client: &mut Client,
+    mut go_on: impl FnMut() -> bool,
+) -> anyhow::Result<Calls> {
     let mut each_us = Vec::new();
     let begin = Instant::now();
     while go_on() {
