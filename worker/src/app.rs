@@ -59,7 +59,16 @@ pub(crate) fn run(work_dir: &Path, lock: &Path) -> anyhow::Result<ExitCode> {
     let listener = last_words::install().context("preparing for a crash")?;
 
     let supervisor = Supervisor::new(control.try_clone().context("the control channel")?);
-    let data = say_hello(&control, &supervisor).context("greeting the supervisor")?;
+    let data = match say_hello(&control, &supervisor) {
+        Ok(data) => data,
+        Err(error) if is_gone(&error) => {
+            tracing::info!(
+                "nobody wants this worker any more: the program was stopped while it was loading"
+            );
+            return Ok(ExitCode::from(exit_code::CHANNEL_ENDED));
+        }
+        Err(error) => return Err(error.context("greeting the supervisor")),
+    };
 
     threads::register_this_one();
     let (events, received) = mpsc::channel();
@@ -72,6 +81,13 @@ pub(crate) fn run(work_dir: &Path, lock: &Path) -> anyhow::Result<ExitCode> {
     let code = plc.serve(&received);
     // Nothing is dropped: what a descriptor of ours refers to now is the program's to know.
     plc_abi::process_end::end_process(code)
+}
+
+/// Whether the supervisor has closed its end.
+fn is_gone(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let gone = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+    causes.any(|cause| gone.contains(&cause.kind()))
 }
 
 /// Sends the greeting with pidfd and data channel, then the hello; keeps the data channel's other end.
