@@ -117,6 +117,7 @@ install: ## Install below DESTDIR what `make build` has built, or what lies in B
 	$(FILE) -t $(DESTDIR)$(PREFIX)/libexec/plc-runtime $(BUILT)/sample.so
 	$(FILE) -t $(UNITS)/systemd/system systemd/system/*
 	$(FILE) -t $(SHARE)/plc-runtime/drop-ins systemd/drop-ins/*.conf
+	$(FILE) -t $(SHARE)/plc-runtime/discovery systemd/discovery/*
 	$(FILE) systemd/sysusers.conf $(UNITS)/sysusers.d/plc-runtime.conf
 	$(FILE) systemd/tmpfiles.conf $(UNITS)/tmpfiles.d/plc-runtime.conf
 	$(FILE) systemd/preset.conf $(UNITS)/systemd/system-preset/50-plc-runtime.preset

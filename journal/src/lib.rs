@@ -5,8 +5,8 @@
 //! In the journal each field of an event is a field of the entry under its own name in capitals, without a prefix:
 //! `program_id` is `PROGRAM_ID=`. So no event may use a name of systemd.journal-fields(7) for something else. Used are
 //! `plc_state`, `plc_level`, `plc_source`, `plc_tick`, `plc_log`, `program_id`, `program_md5`, `worker_pid`, `signal`,
-//! `exit_code`, `core`, `left_out`, `call`, `connector`, `peer`, `uid`, `request_id`, `elapsed_ms`, `error`, and
-//! [`message_id`]. `SYSLOG_IDENTIFIER=` is the name of the program, `PRIORITY=` 3 for error, 4 for warning, 6 for info,
+//! `exit_code`, `core`, `left_out`, `call`, `connector`, `peer`, `identity`, `uid`, `request_id`, `elapsed_ms`, `error`,
+//! and [`message_id`]. `SYSLOG_IDENTIFIER=` is the name of the program, `PRIORITY=` 3 for error, 4 for warning, 6 for info,
 //! 7 for debug and trace.
 #![forbid(unsafe_code)]
 

@@ -320,3 +320,56 @@ async fn collect(mut data: BufReader<UnixStream>, sinks: Sinks) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use plc_api::{log::LogLevel, plc::Snapshot};
+    use plc_worker_link::LoggedMessage;
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+    use super::*;
+
+    /// What no release knows.
+    #[derive(serde::Serialize)]
+    enum Newer {
+        Weather { rain: bool },
+    }
+
+    fn sinks() -> Sinks {
+        let published = Published::new(Snapshot::default());
+        Sinks { trace: Arc::default(), journal: Journal::default(), published }
+    }
+
+    #[tokio::test]
+    async fn what_a_newer_worker_says_besides_is_passed_over() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+        let judge = WorkerProcess::new(pidfd, None).unwrap().killer().unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (reader, _writer) = ours.into_split();
+        let (news, mut told) = mpsc::channel(8);
+        let hearing = tokio::spawn(hear(reader, sinks(), news, judge));
+        write_frame(&mut theirs, &Newer::Weather { rain: true }).await.unwrap();
+        write_frame(&mut theirs, &FromWorker::Dying).await.unwrap();
+        assert!(matches!(told.recv().await, Some(News::Dying)));
+        drop(theirs);
+        assert_eq!(hearing.await.unwrap(), None);
+        assert!(child.try_wait().unwrap().is_none(), "it was killed");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn data_of_a_newer_worker_are_passed_over() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let sinks = sinks();
+        let collecting = tokio::spawn(collect(BufReader::new(ours), sinks.clone()));
+        write_frame(&mut theirs, &Newer::Weather { rain: false }).await.unwrap();
+        let level = LogLevel::Info;
+        let message = LoggedMessage { level, tick: 0, time_us: 0, text: b"dry".to_vec().into() };
+        write_frame(&mut theirs, &Data::Log(vec![message])).await.unwrap();
+        drop(theirs);
+        collecting.await.unwrap();
+        assert_eq!(sinks.journal.read(level, 0, 1).first().unwrap().text, "dry");
+    }
+}

@@ -252,6 +252,28 @@ fn each_drop_in_tells_the_command_that_switches_it_on_what_it_opens_and_what_it_
     }
 }
 
+#[test]
+fn each_announcement_tells_how_to_turn_it_on_and_names_a_port_that_is_served() {
+    let sockets = ["pyro", "pyros"]
+        .map(|connector| Unit::read(&format!("system/plc-connector-{connector}.socket")).0);
+    for file in files(&root().join("systemd/discovery")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let name = name(&file);
+        assert!(text.contains(&format!("/usr/share/plc-runtime/discovery/{name}")), "{name}");
+        let secure = text.contains("protocol=ERPCS");
+        let [plain, tls] = &sockets;
+        let (port, listens) = if secure { ("4000", tls) } else { ("3000", plain) };
+        let told = [format!("<port>{port}</port>"), format!("\nPort={port}\n")];
+        assert!(told.iter().any(|told| text.contains(told)), "{name}");
+        assert!(listens.contains(&format!("{port}\n")), "{name}");
+        // Where a key is wanted the name is its ID.
+        let named = ["<name replace-wildcards=\"yes\">plc-%h</name>", "\nName=plc-%H\n"];
+        assert_eq!(named.iter().any(|named| text.contains(named)), secure, "{name}");
+        let kind = if name.contains("-pyro.") { "_PYRO._tcp" } else { "_Beremiz._tcp" };
+        assert!(text.contains(kind), "{name}");
+    }
+}
+
 /// All files below a directory.
 fn below(dir: &Path) -> Vec<PathBuf> {
     let (dirs, mut found): (Vec<_>, Vec<_>) =

@@ -15,6 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use plc_connector::{
     api::{
+        key::{ApiKey, SecretText},
         message::{ApiError, Reply, Request},
         plc::{PlcStatus, Snapshot},
         program::BlobId,
@@ -48,10 +49,17 @@ struct Ide {
 /// The number of GetPLCID, which is always refused here.
 const GET_PLC_ID: u8 = 3;
 
+/// The number of GetPLCstatus.
+const GET_STATUS: u8 = 4;
+
 impl Ide {
     fn new(stub: &Stub) -> Self {
+        Self::with_key(stub, None)
+    }
+
+    fn with_key(stub: &Stub, key: Option<ApiKey>) -> Self {
         let supervisor = Supervisor { socket: stub.socket(), connector: "pyro".to_owned() };
-        let session = Session::new(Arc::new(supervisor), "ide".to_owned(), None);
+        let session = Session::new(Arc::new(supervisor), "ide".to_owned(), key);
         let (stream, theirs) = duplex(4096);
         Self { stream, conversation: tokio::spawn(converse(theirs, session)), sequence: 0 }
     }
@@ -126,8 +134,21 @@ fn obedient(request: &Request, snapshot: &mut Snapshot) -> Result<Reply, ApiErro
     match request {
         Request::AppendChunk { blob, .. } if *blob == BlobId::EMPTY => Ok(Reply::Blob(*blob)),
         Request::AppendChunk { blob, .. } => Err(ApiError::UnknownBlob(*blob)),
+        Request::DeviceKey => Err(ApiError::NotAllowed("pairing is not open".to_owned())),
         _ => Ok(Reply::Done),
     }
+}
+
+#[tokio::test]
+async fn a_conversation_ends_with_its_key_whatever_the_ide_does() {
+    let mut stub = Stub::new(obedient);
+    let key = ApiKey { id: "anna".to_owned(), secret: SecretText::new("a secret of a test") };
+    let mut ide = Ide::with_key(&stub, Some(key));
+    // So that its protocol is known; then it is silent.
+    let _ = ide.erpc(GET_STATUS, b"").await;
+    stub.refuse("the key of anna was revoked").await;
+    let error = ide.conversation.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("the key of anna was revoked"), "{error}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use plc_connector::{
     api::{
+        key::{ApiKey, SecretText},
         limits,
         log::{LogLevel, LogMessage},
         message::{ApiError, Reply, Request},
@@ -30,9 +31,17 @@ use tokio::time::timeout;
 const MD5: &str = "0123456789abcdef0123456789abcdef";
 
 fn session(stub: &Stub) -> Session {
+    session_with(stub, None)
+}
+
+fn session_with(stub: &Stub, key: Option<ApiKey>) -> Session {
     let supervisor = Supervisor { socket: stub.socket(), connector: "test".to_owned() };
     let peer = "192.0.2.1:4000".to_owned();
-    Session::new(Arc::new(supervisor), peer, None)
+    Session::new(Arc::new(supervisor), peer, key)
+}
+
+fn key(id: &str) -> ApiKey {
+    ApiKey { id: id.to_owned(), secret: SecretText::new("a secret of a test") }
 }
 
 fn obedient() -> Stub {
@@ -71,7 +80,7 @@ async fn status_and_md5_are_answered_without_asking_and_never_older_than_the_las
 #[tokio::test]
 async fn the_supervisor_learns_for_whom_a_session_speaks() {
     let stub = obedient();
-    let mut session = session(&stub);
+    let mut session = session_with(&stub, Some(key("somebody")));
     assert!(stub.hellos().is_empty(), "connected before the first call");
     session.execute(PlcCall::Status).await.unwrap();
     session.execute(PlcCall::Status).await.unwrap();
@@ -200,4 +209,53 @@ async fn until(session: &mut Session, wanted: impl Fn(&Result<PlcAnswer, CallRef
         }
     };
     timeout(Duration::from_secs(60), asking).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_has_a_key_is_told_that_one_and_nobody_is_asked() {
+    let stub = obedient();
+    let mut session = session_with(&stub, Some(key("anna")));
+    let told = session.execute(PlcCall::Identity).await;
+    assert_eq!(told, Ok(PlcAnswer::Identity(key("anna"))));
+    assert!(stub.requests().is_empty() && stub.hellos().is_empty());
+    session.execute(PlcCall::Start).await.unwrap();
+    let hello = stub.hellos().remove(0);
+    assert_eq!((hello.identity.as_str(), hello.secret), ("anna", Some(key("anna").secret)));
+}
+
+#[tokio::test]
+async fn who_has_none_is_told_the_device_s_or_that_there_is_nothing_to_tell() {
+    let open = Stub::new(|request, _| {
+        assert_eq!(*request, Request::DeviceKey);
+        Ok(Reply::Key(key("plc-x")))
+    });
+    let told = session(&open).execute(PlcCall::Identity).await;
+    assert_eq!(told, Ok(PlcAnswer::Identity(key("plc-x"))));
+    let closed = Stub::new(|_, _| Err(ApiError::NotAllowed("pairing is not open".to_owned())));
+    let told = session(&closed).execute(PlcCall::Identity).await;
+    assert_eq!(told, Err(CallRefused::NoIdentity));
+}
+
+#[tokio::test]
+async fn a_key_is_lost_when_the_supervisor_refuses_it_and_not_when_that_is_away() {
+    let mut stub = obedient();
+    let mut session = session_with(&stub, Some(key("anna")));
+    stub.die().await;
+    stub.serve();
+    assert_eq!(session.execute(PlcCall::Start).await, Ok(PlcAnswer::Done));
+    stub.die().await;
+    let back = async {
+        stub.serve();
+        // It has come again by itself.
+        while stub.hellos().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        stub.refuse("it was revoked").await;
+    };
+    let (reason, ()) = tokio::join!(session.revoked(), back);
+    assert_eq!(reason, "it was revoked");
+    // Without a key there is none to lose.
+    let mut keyless = self::session(&stub);
+    let never = timeout(Duration::from_millis(50), keyless.revoked()).await;
+    assert!(never.is_err());
 }

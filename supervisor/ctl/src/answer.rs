@@ -6,7 +6,8 @@
 //! Times are microseconds since the epoch. `status`, `start`, `stop`, `install`, `rollback`, `repair` and `reload` give
 //! the state after them ([`crate::status`]); `log` gives `messages` ([`crate::plc_log`]), with `--follow` one
 //! message per line; `trace` gives one sample per line ([`crate::trace`]); `stats` gives figures
-//! ([`crate::stats`]); `check` gives findings and figures ([`crate::check`]).
+//! ([`crate::stats`]); `check` gives findings and figures ([`crate::check`]); `pair` and `psk` give keys
+//! ([`crate::keys`]).
 
 use std::io::{self, Write as _};
 

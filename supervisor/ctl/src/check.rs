@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `plcctl check`: is this machine fit for a PLC, does the runtime on it do well, and what to do about either.
 //!
-//! [`gather`] looks at the real machine and asks; what it has seen is judged, purely, by [`runtime`], [`kernel`],
+//! [`gather`] looks at the real machine and asks; what it has seen is judged, purely, by [`runtime`], [`keys`], [`kernel`],
 //! [`processors`] and [`limits`]; [`latency`] measures. Works without root, and without a runtime.
 
 mod finding;
 mod gather;
 mod kernel;
+mod keys;
 mod latency;
 mod limits;
 mod place;
@@ -81,6 +82,7 @@ fn examine(seen: &Seen) -> Vec<Section> {
     let section = |title, findings| Section { title, findings };
     vec![
         section("Runtime", runtime::examine(seen)),
+        section("Keys and discovery", keys::examine(seen)),
         section("Kernel and machine", kernel::examine(seen)),
         section("Processors", processors::examine(seen)),
         section("Rights and memory", limits::examine(seen)),

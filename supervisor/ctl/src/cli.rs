@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use plc_api::{
+    limits::{PAIRING_SECONDS, PAIRING_STANDARD},
     log::LogLevel,
     paths::{DEFAULT_INSTANCE, Paths},
 };
@@ -79,8 +80,72 @@ pub(crate) enum Verb {
     Stats,
     /// Examine machine and runtime, and measure how late a cycle wakes up
     Check(CheckArgs),
-    /// Have the configuration read again; an installed upgrade takes over if it can
+    /// Have the configuration and the keys read again; an installed upgrade takes over if it can
     Reload,
+    /// Let IDEs learn the device's key, for a while
+    Pair(PairArgs),
+    /// Make, list and revoke keys of IDEs
+    Psk(PskArgs),
+}
+
+/// `plcctl pair`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An IDE that connects without TLS meanwhile is told the device's key, keeps it in
+its project, and connects with it over the network from then on. Whoever reaches
+that port is told: it is open on this machine alone.
+
+Example:
+  plcctl pair --seconds 120")]
+pub(crate) struct PairArgs {
+    /// For how long; it ends by itself
+    #[arg(long, value_name = "N", default_value_t = PAIRING_STANDARD, value_parser = pairing_seconds())]
+    pub(crate) seconds: u32,
+}
+
+/// `plcctl psk`
+#[derive(Debug, Args)]
+pub(crate) struct PskArgs {
+    #[command(subcommand)]
+    pub(crate) verb: PskVerb,
+}
+
+/// What is to be done about keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PskVerb {
+    /// Make a key, and show what goes into an IDE and into stunnel
+    Add(AddKeyArgs),
+    /// List the keys: whose, what for, since when, in which file
+    List,
+    /// Take a key away and end the connections that were made with it; the device's is replaced
+    Revoke(KeyArgs),
+    /// Show a key as when it was made; for root
+    Show(KeyArgs),
+}
+
+/// `plcctl psk add`
+#[derive(Debug, Args)]
+pub(crate) struct AddKeyArgs {
+    /// Whose: 1 to 64 letters, digits, '_' and '-'
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// Take the secret from this file, - for standard input: 16 to 256 characters without blanks [default: a new one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+}
+
+/// The key that is meant.
+#[derive(Debug, Args)]
+pub(crate) struct KeyArgs {
+    /// Whose
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+fn pairing_seconds() -> clap::builder::RangedI64ValueParser<u32> {
+    let (least, most) = PAIRING_SECONDS.into_inner();
+    clap::value_parser!(u32).range(i64::from(least)..=i64::from(most))
 }
 
 /// `plcctl status`

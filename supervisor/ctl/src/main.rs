@@ -13,6 +13,7 @@ mod control;
 mod failure;
 mod iec;
 mod install;
+mod keys;
 mod literal;
 mod picture;
 mod plc_log;
@@ -75,6 +76,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Stop => control::stop(&Session::open(&socket).await?, &mut answer).await,
         Verb::Rollback => control::rollback(&Session::open(&socket).await?, &mut answer).await,
         Verb::Log(args) => plc_log::run(&Session::open(&socket).await?, &mut answer, &args).await,
+        Verb::Pair(args) => keys::pair(&Session::open(&socket).await?, &mut answer, &args).await,
+        Verb::Psk(args) => keys::psk(&Session::open(&socket).await?, &mut answer, args.verb).await,
         Verb::Stats => stats::run(&Session::open(&socket).await?, &mut answer).await,
     }
 }

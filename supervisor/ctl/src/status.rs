@@ -43,6 +43,8 @@ pub(crate) struct State {
     release: String,
     /// A newer release is installed and takes over when no program runs.
     upgrade_waits: bool,
+    /// When pairing ends; null when it is not open.
+    pairing_until_us: Option<u64>,
 }
 
 /// The installed program in JSON.
@@ -78,6 +80,7 @@ impl From<&Snapshot> for State {
             log_counts: snapshot.log_counts.into(),
             release: snapshot.release.clone(),
             upgrade_waits: snapshot.upgrade_waits,
+            pairing_until_us: snapshot.pairing_until_us,
         }
     }
 }
@@ -139,12 +142,19 @@ fn describe(snapshot: &Snapshot, now_us: u64) -> String {
             rows.push(("core", crash.core.clone()));
         }
     }
+    if let Some(until) = snapshot.pairing_until_us {
+        rows.push(("pairing", pairing(until)));
+    }
     rows.push(("log", Counts::from(snapshot.log_counts).to_string()));
     rows.push(("runtime", snapshot.release.clone()));
     if snapshot.upgrade_waits {
         rows.push(("upgrade", UPGRADE_WAITS.into()));
     }
     render::facts(&rows)
+}
+
+fn pairing(until_us: u64) -> String {
+    format!("open until {}: IDEs without TLS are told the device's key", render::utc(until_us))
 }
 
 /// One line about what a person would call a change; new log messages are not one.
@@ -155,7 +165,14 @@ fn change(before: &Snapshot, now: &Snapshot) -> Option<String> {
     let program_changed = before.program != now.program;
     let upgrade_waits = now.upgrade_waits && !before.upgrade_waits;
     if !state_changed && !program_changed {
-        return upgrade_waits.then(|| UPGRADE_WAITS.to_owned());
+        return match (before.pairing_until_us, now.pairing_until_us) {
+            _ if upgrade_waits => Some(UPGRADE_WAITS.to_owned()),
+            (before, Some(until)) if before != Some(until) => {
+                Some(format!("pairing {}", pairing(until)))
+            }
+            (Some(_), None) => Some("pairing has ended".to_owned()),
+            _ => None,
+        };
     }
     let mut line = render::state(now);
     if let Some(program) = now.program.as_ref().filter(|_| program_changed) {
@@ -232,6 +249,18 @@ core     coredumpctl info 4242
             change(&running(), &Snapshot { upgrade_waits: true, ..running() }).as_deref(),
             Some(UPGRADE_WAITS)
         );
+    }
+
+    #[test]
+    fn open_pairing_is_described_and_its_end_is_told() {
+        let open =
+            Snapshot { pairing_until_us: Some(1_709_210_096_000_000), ..Snapshot::default() };
+        let text = describe(&open, 0);
+        assert!(text.contains("pairing  open until 2024-02-29 12:34:56 UTC"), "{text}");
+        let closed = Snapshot::default();
+        assert!(change(&closed, &open).unwrap().starts_with("pairing open until"));
+        assert_eq!(change(&open, &closed).as_deref(), Some("pairing has ended"));
+        assert_eq!(change(&open, &open), None);
     }
 
     #[test]

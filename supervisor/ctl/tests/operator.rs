@@ -115,6 +115,47 @@ async fn the_last_crash_is_in_the_status() {
 }
 
 #[tokio::test]
+async fn pairing_is_opened_and_says_how_an_ide_comes_by_the_key() {
+    let stub = Stub::serve(Plc::default());
+    let (code, out, err) = parts(&stub.run(&["pair"]).await);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("10 min") && out.contains("ERPCS://HOST:4000#plc-test"), "{out}");
+    let answers = json_lines(&stub.run(&["pair", "--seconds", "7", "--json"]).await);
+    assert_eq!((&answers[0]["id"], &answers[0]["until_us"]), (&"plc-test".into(), &7.into()));
+    stub.change(|plc| plc.snapshot.pairing_until_us = Some(7));
+    let answers = json_lines(&stub.run(&["status", "--json"]).await);
+    assert_eq!(answers[0]["pairing_until_us"], 7);
+    for bad in ["0", "3601", "long"] {
+        assert_eq!(parts(&stub.run(&["pair", "--seconds", bad]).await).0, 2, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_made_listed_and_revoked() {
+    let stub = Stub::serve(Plc::default());
+    let (code, out, err) = parts(&stub.run(&["psk", "add", "anna"]).await);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(
+        out.contains("psk/anna.secret") && out.contains("\nanna:a-new-secret-it-is\n"),
+        "{out}"
+    );
+    stub.file("secret", "0123456789abcdef0123456789abcdef\n".as_bytes());
+    let line = ["psk", "add", "otto", "--secret-file", "secret", "--json"];
+    let output = stub.run(&line).await;
+    assert_eq!(json_lines(&output)[0]["secret"], "0123456789abcdef0123456789abcdef");
+    assert!(text(&output.stderr).contains("looks like a number in hexadecimal"));
+    let answers = json_lines(&stub.run(&["psk", "list", "--json"]).await);
+    let ids: Vec<_> = answers[0]["keys"].as_array().unwrap().iter().map(|key| &key["id"]).collect();
+    assert_eq!(ids, ["anna", "otto"]);
+    let (code, out, _) = parts(&stub.run(&["psk", "revoke", "anna"]).await);
+    assert!(code == 0 && out.contains("connections"), "{out}");
+    let (_, out, _) = parts(&stub.run(&["psk", "list"]).await);
+    assert!(out.starts_with("otto  client") && !out.contains("anna"), "{out}");
+    let (code, _, err) = parts(&stub.run(&["psk", "show", "otto"]).await);
+    assert_eq!((code, err.as_str()), (1, "plcctl: this is for others\n"));
+}
+
+#[tokio::test]
 async fn a_check_answers_with_and_without_a_runtime() {
     let stub = Stub::serve(with_program(PlcStatus::Started));
     let verdict = |output: &Output| {

@@ -110,10 +110,23 @@ fn a_program_that_is_transferred_after_the_upgrade_runs() {
     assert_eq!(ide.transfer(MD5, &programs::bytes("good"), &[]), Ok(true));
     ide.must("StartPLC", json!([]));
     until("the IDE to see it run", || (ide.status() == "Started").then_some(()));
-    wait_for_the_new_version(&machine);
+    // Who stops a program often sends another one: the change did not come in between.
+    assert!(machine.api().snapshot().upgrade_waits);
     assert_eq!(machine.story(), ["begin", "stop", "end"]);
+    machine.runtime().systemctl("restart");
+    wait_for_the_new_version(&machine);
     machine.wait_status(PlcStatus::Started);
     assert_eq!(machine.runtime().property("Result"), "success");
+}
+
+#[test]
+fn the_new_version_comes_a_moment_after_the_program_was_stopped() {
+    let machine = upgraded_under("stopmark");
+    assert_eq!(machine.plcctl(&["stop"]).code, 0);
+    wait_for_the_new_version(&machine);
+    assert_eq!(machine.api().snapshot().status, PlcStatus::Stopped);
+    assert_eq!(machine.plcctl(&["start"]).code, 0);
+    assert_eq!(machine.story(), ["begin", "stop", "end", "begin"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use zbus::{connection::Builder, zvariant::OwnedValue};
 
 const CONTROL: &str = "org.plcruntime1.control";
 const INSTALL: &str = "org.plcruntime1.install";
+const SECRET: &str = "org.plcruntime1.read-secret";
 
 /// Answers as it was told to for each action, with (authorised, a challenge would help).
 struct Polkit(HashMap<&'static str, Verdict>);
@@ -49,8 +50,9 @@ impl Polkit {
     }
 }
 
+/// What may be installed is decided as what is shown.
 async fn polkit(bus: &Bus, control: Verdict, install: Verdict) -> zbus::Connection {
-    let polkit = Polkit(HashMap::from([(CONTROL, control), (INSTALL, install)]));
+    let polkit = Polkit(HashMap::from([(CONTROL, control), (INSTALL, install), (SECRET, install)]));
     Builder::address(bus.address().as_str())
         .unwrap()
         .serve_at("/org/freedesktop/PolicyKit1/Authority", polkit)
@@ -69,6 +71,14 @@ async fn install(plc: &Plc) -> Result<(), Refusal> {
 async fn log(plc: &Plc) -> Result<(), Refusal> {
     let log = plc.call::<_, Vec<(u32, u64, u32, String)>>("GetLog", &(0_u8, 0_u32, 1_u32)).await;
     log.map(drop)
+}
+
+/// The secret of the device's key.
+async fn show(bus: &Bus, plc: &Plc) -> Result<(), Refusal> {
+    let [own, _] = bus.paths().key_dirs();
+    let file = std::fs::read_to_string(own.join("device.psk")).unwrap();
+    let (id, _) = file.split_once(':').unwrap();
+    plc.call::<_, String>("ShowKey", &id).await.map(drop)
 }
 
 fn assert_not_allowed(result: Result<(), Refusal>, words: &str) {
@@ -97,7 +107,11 @@ async fn without_polkit_root_and_operators_may_and_others_are_told_how() {
             plc.order(method).await.unwrap();
         }
         log(&plc).await.unwrap();
+        let _: String = plc.call("Pair", &1_u32).await.unwrap();
     }
+    show(&bus, &bus.plc().await).await.unwrap();
+    let operator = bus.plc_as(User::OPERATOR).await;
+    assert_not_allowed(show(&bus, &operator).await, "for root");
     let anybody = bus.plc_as(User::ANYBODY).await;
     assert_eq!(anybody.get::<String>("Status").await, "Stopped");
     for method in ["Start", "Stop", "Repair", "Rollback", "ResetLog", "Reload"] {
@@ -122,6 +136,7 @@ async fn polkit_decides_where_it_is_and_is_asked_anew_each_time() {
     assert_not_allowed(operator.order("Start").await, CONTROL);
     assert_not_allowed(anybody.order("Stop").await, CONTROL);
     install(&anybody).await.unwrap();
+    show(&bus, &anybody).await.unwrap();
     assert_let_in(&root.order("Start").await);
     root.order("Stop").await.unwrap();
     assert_not_allowed(log(&anybody).await, "group plc");

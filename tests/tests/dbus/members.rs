@@ -55,6 +55,28 @@ async fn a_program_is_installed_started_looked_at_stopped_and_forgotten() {
 }
 
 #[tokio::test]
+async fn pairing_is_opened_and_ends_by_itself_and_root_is_shown_a_key() {
+    let bus = Bus::with_supervisor("").await;
+    let plc = bus.plc().await;
+    assert_eq!(plc.get::<u64>("PairingUntil").await, 0);
+    let id: String = plc.call("Pair", &60_u32).await.unwrap();
+    let until_then = plc.get::<u64>("PairingUntil").await;
+    assert!(until_then > 1_600_000_000_000_000);
+    let secret: String = plc.call("ShowKey", &id).await.unwrap();
+    let [own, _] = bus.paths().key_dirs();
+    let file = fs::read_to_string(own.join("device.psk")).unwrap();
+    assert_eq!(file, format!("{id}:{secret}\n"));
+    let nobody = plc.call::<_, String>("ShowKey", &"nobody").await.unwrap_err();
+    assert_eq!(nobody.kind, "Refused");
+    for seconds in [0_u32, 3601] {
+        let refused = plc.call::<_, String>("Pair", &seconds).await.unwrap_err();
+        assert_eq!(refused.kind, "BadRequest", "{refused:?}");
+    }
+    let _: String = plc.call("Pair", &1_u32).await.unwrap();
+    until("the end", async || (plc.get::<u64>("PairingUntil").await == 0).then_some(())).await;
+}
+
+#[tokio::test]
 async fn the_configuration_is_read_again_or_the_mistake_in_it_is_named() {
     let bus = Bus::with_supervisor("").await;
     let plc = bus.plc().await;

@@ -3,6 +3,10 @@
 
 use std::{collections::HashMap, path::Path, time::Duration};
 
+use plc_api::{
+    client::Client,
+    key::{ApiKey, SecretText},
+};
 use plc_tests::{
     api::MD5,
     bus::{Bus, shown, until},
@@ -108,7 +112,11 @@ async fn who_is_connected_is_told() {
     let plc = bus.plc().await;
     let mut watch = plc.watch().await;
     let socket = bus.paths().api_socket();
-    let api = plc_api::client::Client::connect(&socket, "test", "ann", "key").await.unwrap();
+    let [_, brought] = bus.paths().key_dirs();
+    std::fs::create_dir_all(&brought).unwrap();
+    std::fs::write(brought.join("key.psk"), "key:a-secret-of-a-test\n").unwrap();
+    let key = ApiKey { id: "key".into(), secret: SecretText::new("a-secret-of-a-test") };
+    let api = Client::connect(&socket, "test", "ann", Some(&key)).await.unwrap();
     let who = ("test".to_owned(), "ann".to_owned(), "key".to_owned());
     let (message, _) = watch.until("PropertiesChanged").await;
     let (_, values, _): Changed = message.body().deserialize().unwrap();

@@ -9,7 +9,7 @@ use plc_connector::api::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::vectors::{bytes, exchanges};
+use crate::vectors::{bytes, exchanges, identity};
 
 const RECORDED: &str = include_str!("../../vectors/pyro3.txt");
 
@@ -151,7 +151,7 @@ fn the_recorded_dialogue_is_understood_and_answered_with_the_same_values() {
     assert_eq!(greeting(WireVersion::Five, random), challenge);
 
     let recorded = exchanges(rest);
-    let [connect, resolve, is_method, identity, calls @ ..] = &recorded[..] else {
+    let [connect, resolve, is_method, asked_id, calls @ ..] = &recorded[..] else {
         panic!("the dialogue is shorter");
     };
     let mut codec = unconnected();
@@ -159,8 +159,10 @@ fn the_recorded_dialogue_is_understood_and_answered_with_the_same_values() {
     let object = value(&reply(&mut codec, &resolve.0));
     assert_eq!(object, Value::Bytes("07".repeat(16).into_bytes()));
     assert_eq!(reply(&mut codec, &is_method.0), is_method.1);
-    let (method, asked, ticket) = call(&mut codec, &identity.0);
+    let (method, asked, ticket) = call(&mut codec, &asked_id.0);
     assert_eq!((method, asked), (Method::GetPlcId, Ok(PlcCall::Identity)));
+    assert_eq!(value(&codec.answer(method, identity(), ticket)), value(&asked_id.1));
+    let (method, _, ticket) = call(&mut codec, &asked_id.0);
     assert_eq!(value(&codec.answer(method, Outcome::Missing, ticket)), Value::None);
 
     assert_eq!(calls.len(), dialogue().len());

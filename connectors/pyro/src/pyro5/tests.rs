@@ -13,7 +13,7 @@ use plc_connector::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::vectors::{bytes, exchanges};
+use crate::vectors::{bytes, exchanges, identity};
 
 const RECORDED: &str = include_str!("../../vectors/pyro5.txt");
 
@@ -43,7 +43,6 @@ fn dialogue() -> Vec<(Method, PlcCall, Outcome)> {
     let log = PlcCall::LogMessage { level: 3, id: 0 };
     let started = Outcome::Status(PlcStatus::Started, [1, 0, 3, 7]);
     vec![
-        (Method::GetPlcId, PlcCall::Identity, Outcome::Missing),
         (Method::GetPlcStatus, PlcCall::Status, started),
         (Method::SeedBlob, PlcCall::SeedBlob(b"abc".to_vec()), Outcome::Blob(Some(seeded))),
         (Method::AppendChunkToBlob, append, Outcome::Blob(Some(appended))),
@@ -114,8 +113,16 @@ fn exception(reply: &[u8]) -> (String, String) {
 fn the_recorded_dialogue_is_understood_and_answered_byte_for_byte() {
     let recorded = exchanges(RECORDED);
     let mut codec = Pyro5::default();
-    let (greeting, calls) = recorded.split_first().unwrap();
+    let [greeting, asked, calls @ ..] = &recorded[..] else {
+        panic!("the dialogue is shorter");
+    };
     reply(&mut codec, &greeting.0);
+    // Nobody is asked for a key that the IDE could not take, and if there is one it is not told.
+    for outcome in [Outcome::Missing, identity()] {
+        let (method, refused, ticket) = call(&mut codec, &asked.0);
+        assert_eq!((method, refused), (Method::GetPlcId, Err(CallRefused::NoIdentity)));
+        assert_eq!(codec.answer(method, outcome, ticket), without_correlation(&asked.1));
+    }
     assert_eq!(calls.len(), dialogue().len());
     for ((request, answer), (method, expected, outcome)) in calls.iter().zip(dialogue()) {
         let (read_method, read_call, ticket) = call(&mut codec, request);

@@ -11,7 +11,7 @@ use plc_connector::api::{
     API_VERSION, RELEASE,
     client::{CallError, read_frame, write_frame},
     message::{
-        ApiError, ClientMessage, ConnectorSettings, Hello, HelloReply, Reply, Request,
+        ApiError, ClientMessage, ConnectorSettings, Hello, HelloReply, Refusal, Reply, Request,
         ServerMessage, Welcome,
     },
     plc::Snapshot,
@@ -37,6 +37,7 @@ struct Seen {
     hellos: Mutex<Vec<Hello>>,
     requests: Mutex<Vec<Request>>,
     snapshot: Mutex<Snapshot>,
+    refusal: Mutex<Option<Refusal>>,
 }
 
 impl Stub {
@@ -69,6 +70,13 @@ impl Stub {
         self.seen.requests.lock().unwrap().clone()
     }
 
+    /// From now on lets nobody in, and sends away who is there.
+    pub(crate) async fn refuse(&mut self, reason: &str) {
+        *self.seen.refusal.lock().unwrap() = Some(Refusal { reason: reason.to_owned() });
+        self.die().await;
+        self.serve();
+    }
+
     /// Dies: the socket and all connections close.
     pub(crate) async fn die(&mut self) {
         self.tasks.shutdown().await;
@@ -93,6 +101,10 @@ impl Stub {
 async fn talk(mut stream: UnixStream, seen: &Seen, answer: &Answer) -> Result<(), CallError> {
     let hello = read_frame(&mut stream).await?;
     seen.hellos.lock().unwrap().push(hello);
+    let refusal = seen.refusal.lock().unwrap().clone();
+    if let Some(refusal) = refusal {
+        return write_frame(&mut stream, &HelloReply::Refused(refusal)).await;
+    }
     let welcome = HelloReply::Welcome(Welcome {
         api_version: API_VERSION,
         release: RELEASE.to_owned(),

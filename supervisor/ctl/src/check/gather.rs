@@ -65,7 +65,12 @@ async fn ask_runtime(socket: &Path) -> Runtime {
         Ok(_) => 0,
         Err(failure) => return unreachable(&failure),
     };
-    Runtime::Answers { snapshot: Box::new(session.snapshot().as_ref().clone()), period_ns }
+    let keys = match session.call(Request::ListKeys).await {
+        Ok(Reply::Keys(keys)) => Some(keys),
+        Ok(_) | Err(_) => None,
+    };
+    let snapshot = Box::new(session.snapshot().as_ref().clone());
+    Runtime::Answers { snapshot, period_ns, keys }
 }
 
 fn unreachable(failure: &Failure) -> Runtime {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use plc_api::plc::Snapshot;
+use plc_api::{key::KeyList, plc::Snapshot};
 
 use super::{place::Place, settings::Settings, tree::Tree};
 
@@ -53,6 +53,8 @@ pub(crate) enum Runtime {
     Answers {
         snapshot: Box<Snapshot>,
         period_ns: u64,
+        /// None from a runtime that is older and has none.
+        keys: Option<KeyList>,
     },
     /// Why not, and after a semicolon the next step.
     Unreachable(String),

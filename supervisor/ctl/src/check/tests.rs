@@ -3,7 +3,10 @@
 
 use std::{fs, path::Path};
 
-use plc_api::plc::{Crash, PlcStatus, Snapshot};
+use plc_api::{
+    key::{KeyInfo, KeyKind, KeyList},
+    plc::{Crash, PlcStatus, Snapshot},
+};
 
 use super::{
     examine,
@@ -102,7 +105,7 @@ fn seen_on(machine: &Machine, socket: &str) -> Seen {
     Seen {
         settings: Settings::read(&tree, &place.paths),
         user: User { name: "ann".into(), root: false, groups: vec![1000, 990] },
-        runtime: Runtime::Answers { snapshot: Box::new(started()), period_ns: 0 },
+        runtime: Runtime::Answers { snapshot: Box::new(started()), period_ns: 0, keys: None },
         units: place.service().map(|_| units(UNITS)),
         configuration: Configuration::Good,
         synchronized: Some(true),
@@ -246,11 +249,50 @@ fn the_running_workers_limits_count_and_not_its_units() {
     let mut seen = seen_on(&machine, SOCKET);
     assert_eq!(finding(&seen, "priority").verdict, Verdict::Good, "of the unit");
     let snapshot = Snapshot { worker_pid: Some(77), ..started() };
-    seen.runtime = Runtime::Answers { snapshot: Box::new(snapshot), period_ns: 0 };
+    seen.runtime = Runtime::Answers { snapshot: Box::new(snapshot), period_ns: 0, keys: None };
     let found = finding(&seen, "priority");
     assert_found(&found, Verdict::Problem, "up to 10, 80 is configured", "LimitRTPRIO=98");
     let found = finding(&seen, "memory lock");
     assert_found(&found, Verdict::Problem, "8192 KiB", "LimitMEMLOCK=infinity");
+}
+
+#[test]
+fn keys_that_do_not_count_or_look_wrong_are_found() {
+    let machine = Machine::new(GOOD);
+    let mut seen = seen_on(&machine, SOCKET);
+    let mut answer = |keys, problems: &[&str]| {
+        let problems = problems.iter().map(ToString::to_string).collect();
+        let keys = Some(KeyList { keys, problems });
+        seen.runtime = Runtime::Answers { snapshot: Box::new(started()), period_ns: 0, keys };
+        findings(&seen).into_iter().filter(|one| one.topic == "keys").collect::<Vec<_>>()
+    };
+    let key = |id: &str, kind, hex_looking| KeyInfo {
+        id: id.into(),
+        kind,
+        source: String::new(),
+        since_us: 0,
+        hex_looking,
+    };
+    let device = || key("plc-x", KeyKind::Device, false);
+    let good = answer(vec![device()], &[]);
+    assert!(matches!(&good[..], [one] if one.verdict == Verdict::Good), "{good:?}");
+    let none = answer(vec![key("anna", KeyKind::Client, false)], &[]);
+    assert_found(&none[0], Verdict::Improve, "the device has none", "restart plc-runtime");
+    let bad = answer(vec![device(), key("anna", KeyKind::Brought, true)], &["a.psk, line 2"]);
+    assert_found(&bad[1], Verdict::Improve, "anna looks like hexadecimal", "plcctl psk add anna");
+    assert_found(&bad[2], Verdict::Problem, "a.psk, line 2", "plcctl reload");
+}
+
+#[test]
+fn discovery_is_off_until_a_file_of_it_is_there() {
+    let off = finding(&seen_on(&Machine::new(GOOD), SOCKET), "discovery");
+    assert!(off.value.contains("apt install avahi-daemon"), "{off:?}");
+    let avahi = otherwise(&[("/etc/avahi/services/ssh.service", "")], "discovery");
+    assert!(avahi.value.contains("cp /usr/share/plc-runtime/discovery"), "{avahi:?}");
+    for on in ["/etc/avahi/services/plc-runtime.service", "/etc/systemd/dnssd/plc-runtime.dnssd"] {
+        let found = otherwise(&[(on, "")], "discovery");
+        assert!(found.value.starts_with("IDEs find"), "{found:?}");
+    }
 }
 
 #[test]
@@ -349,13 +391,14 @@ fn crash_upgrade_and_a_broken_program_are_told() {
     let crash = Crash { reason: "killed by SIGSEGV".into(), ..Crash::default() };
     let mut snapshot =
         Snapshot { upgrade_waits: true, crashes: 2, last_crash: Some(crash), ..started() };
-    seen.runtime = Runtime::Answers { snapshot: Box::new(snapshot.clone()), period_ns: 0 };
+    seen.runtime =
+        Runtime::Answers { snapshot: Box::new(snapshot.clone()), period_ns: 0, keys: None };
     let found = finding(&seen, "upgrade");
     assert_found(&found, Verdict::Improve, "new version waits", "systemctl restart plc-runtime");
     assert_found(&finding(&seen, "program"), Verdict::Improve, "killed by SIGSEGV", "plcctl log");
     snapshot.status = PlcStatus::Broken;
     snapshot.reason = Some("startPLC returned 1".into());
-    seen.runtime = Runtime::Answers { snapshot: Box::new(snapshot), period_ns: 0 };
+    seen.runtime = Runtime::Answers { snapshot: Box::new(snapshot), period_ns: 0, keys: None };
     assert_found(&finding(&seen, "program"), Verdict::Problem, "returned 1", "plcctl start");
 }
 

@@ -12,6 +12,7 @@ use md5::{Digest as _, Md5};
 use plc_api::{
     API_VERSION,
     client::{read_frame, write_frame},
+    key::{ApiKey, KeyInfo, KeyKind, KeyList, SecretText},
     log::{LogLevel, LogMessage},
     message::{
         ApiError, ClientMessage, ConnectorSettings, Hello, HelloReply, Reply, Request,
@@ -46,6 +47,7 @@ pub(crate) struct Plc {
     /// Answer the next chunk with a wrong id.
     pub(crate) damage: bool,
     pub(crate) requests: usize,
+    pub(crate) keys: Vec<ApiKey>,
 }
 
 /// A served socket. The directory, the server and its connections end with it.
@@ -181,6 +183,7 @@ async fn tell(writer: &mut OwnedWriteHalf, snapshot: Snapshot) {
 type Blobs = HashMap<BlobId, (Vec<u8>, Md5)>;
 
 impl Plc {
+    #[expect(clippy::too_many_lines, reason = "a table of answers")]
     fn answer(&mut self, request: Request, blobs: &mut Blobs) -> Result<Reply, ApiError> {
         match request {
             Request::Snapshot => Ok(Reply::Snapshot(Box::new(self.snapshot.clone()))),
@@ -225,6 +228,27 @@ impl Plc {
                 Err(ApiError::Failed("plc-runtime.toml: bad".into()))
             }
             Request::Reload => Ok(Reply::Done),
+            Request::Pair { seconds } => {
+                self.snapshot.pairing_until_us = Some(u64::from(seconds));
+                Ok(Reply::Paired { id: "plc-test".into() })
+            }
+            Request::DeviceKey | Request::ShowKey { .. } => {
+                Err(ApiError::NotAllowed("this is for others".into()))
+            }
+            Request::AddKey { id, secret } => {
+                let secret = secret.unwrap_or_else(|| SecretText::new("a-new-secret-it-is"));
+                let key = ApiKey { id, secret };
+                self.keys.push(key.clone());
+                Ok(Reply::Key(key))
+            }
+            Request::ListKeys => {
+                let keys = self.keys.iter().map(key_info).collect();
+                Ok(Reply::Keys(KeyList { keys, problems: Vec::new() }))
+            }
+            Request::RevokeKey { id } => {
+                self.keys.retain(|key| key.id != id);
+                Ok(Reply::Done)
+            }
             Request::ResetLog => {
                 self.log.clear();
                 self.snapshot.log_counts = [0; 4];
@@ -279,6 +303,16 @@ impl Plc {
         let count = &mut self.snapshot.log_counts[usize::from(level.number())];
         self.log.push(LogMessage { level, id: *count, tick: *count, time_us, text: text.into() });
         *count += 1;
+    }
+}
+
+fn key_info(key: &ApiKey) -> KeyInfo {
+    KeyInfo {
+        id: key.id.clone(),
+        kind: KeyKind::Client,
+        source: "clients".into(),
+        since_us: 0,
+        hex_looking: key.secret.reveal().bytes().all(|byte| byte.is_ascii_hexdigit()),
     }
 }
 
