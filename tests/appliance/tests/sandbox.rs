@@ -101,9 +101,23 @@ fn a_program_reaches_neither_its_keeper_nor_its_neighbours() {
 }
 
 #[test]
-fn a_connector_reaches_its_own_socket_of_the_supervisor_and_nothing_else() {
+fn the_plain_connector_reaches_its_own_socket_of_the_supervisor_and_nothing_else() {
+    connector_reaches("pyro", &["unix /run/plc-runtime/connectors/pyro.sock"]);
+}
+
+#[test]
+fn the_connector_with_tls_reaches_its_own_socket_and_the_keys() {
+    let keys = ["read /etc/plc-runtime/psk.d", "read /var/lib/plc-runtime/keys/device.psk"];
+    connector_reaches(
+        "pyros",
+        &[&["unix /run/plc-runtime/connectors/pyros.sock"], &keys[..]].concat(),
+    );
+}
+
+/// What a connector may do, and that it may do nothing else.
+fn connector_reaches(name: &str, allowed: &[&str]) {
     let machine = furnished();
-    let unit = "plc-connector-pyro.service";
+    let unit = &format!("plc-connector-{name}.service");
     let supervisor = machine.runtime().main_pid();
     let worker = machine.api().snapshot().worker_pid.unwrap();
     let forbidden = tries(&[
@@ -117,11 +131,13 @@ fn a_connector_reaches_its_own_socket_of_the_supervisor_and_nothing_else() {
         // No socket of its own making but local ones, and not even the kernel's news.
         "socket 16".to_owned(),
     ]);
-    let allowed = "unix /run/plc-runtime/connectors/pyro.sock";
+    let forbidden: Vec<String> =
+        forbidden.into_iter().filter(|tried| !allowed.contains(&tried.as_str())).collect();
     // The probe takes the connector's place in its unit; what it prints goes to the journal.
     machine.lend(&plc_tests::root().join("tests/appliance/tests/probe.py"), "probe.py");
     machine.sh("install -m 644 /debs/probe.py /usr/local/lib/probe.py");
-    let list = forbidden.iter().map(String::as_str).chain([allowed]).collect::<Vec<_>>().join(" ");
+    let all = forbidden.iter().map(String::as_str).chain(allowed.iter().copied());
+    let list = all.collect::<Vec<_>>().join(" ");
     machine.write(
         &format!("/etc/systemd/system/{unit}.d/probe.conf"),
         format!(
@@ -133,7 +149,9 @@ fn a_connector_reaches_its_own_socket_of_the_supervisor_and_nothing_else() {
     machine.wait_journal(&["-u", unit, "-o", "cat"], "all tried");
     let results = results(&machine.journal(&["-u", unit, "-o", "cat"]));
     assert_unreachable(&results, &forbidden);
-    assert_eq!(results.get(allowed).map(String::as_str), Some("reached"), "{results:#?}");
+    for tried in allowed {
+        assert_eq!(results.get(*tried).map(String::as_str), Some("reached"), "{results:#?}");
+    }
     assert_eq!(machine.runtime().main_pid(), supervisor);
     assert_eq!(machine.api().snapshot().worker_pid, Some(worker));
 }

@@ -145,11 +145,18 @@ impl Place {
     }
 
     fn assert_no_leftovers(&self) {
-        let known = ["current", "forgotten", "lock", "programs", "transfer", "wish"];
+        let known = ["current", "forgotten", "keys", "lock", "programs", "transfer", "wish"];
         for entry in fs::read_dir(self.state()).unwrap() {
             let name = entry.unwrap().file_name();
             assert!(known.iter().any(|known| name == *known), "{name:?} was left");
         }
+        let keys = fs::read_dir(self.state().join("keys")).unwrap();
+        let keys: Vec<_> = keys.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(keys, ["device.psk"]);
+        let device = fs::read_to_string(self.state().join("keys/device.psk")).unwrap();
+        // The secret is the base64 of 192 bytes.
+        let secret = device.trim_end().rsplit_once(':').map(|(_, secret)| secret.len());
+        assert_eq!(secret, Some(256), "the device's key is torn");
         assert_eq!(fs::read_dir(self.state().join("transfer")).unwrap().count(), 0, "transfers");
         for program in self.programs() {
             let name = program.file_name().unwrap().to_str().unwrap();
