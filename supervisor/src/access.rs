@@ -3,7 +3,7 @@
 //! permissions of the people's socket say who is one of them. On the bus it is the right that a method needs: some
 //! are everybody's, some polkit grants, and where there is no polkit, being root or an operator.
 
-use plc_api::message::{ApiError, Request};
+use plc_api::message::{ApiError, LocalPeers, Refusal, Request};
 
 /// An API socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,17 @@ impl Door {
         match self {
             Self::People => "plc".to_owned(),
             Self::Connector(name) => format!("plc-{name}"),
+        }
+    }
+
+    /// The user behind a client, if only operators may be one here, and root needs not be asked about.
+    #[must_use]
+    pub fn must_be_operator(self, allowed: LocalPeers, user: Option<u32>) -> Option<u32> {
+        match (self, allowed) {
+            (Self::Connector(KEYED) | Self::People, _) | (Self::Connector(_), LocalPeers::Any) => {
+                None
+            }
+            (Self::Connector(_), LocalPeers::Plc) => user.filter(|uid| *uid != 0),
         }
     }
 
@@ -94,6 +105,18 @@ impl Door {
                 | Request::ShowKey { .. },
             ) => Ok(()),
         }
+    }
+}
+
+/// The answer to a user of this machine who may not use the IDE port.
+#[must_use]
+pub fn no_local_peer(uid: u32) -> Refusal {
+    let group = Door::People.group();
+    Refusal {
+        reason: format!(
+            "user {uid} may not use the IDE port: local_peers = \"plc\" leaves it to root and the members of the group \
+             {group}: sudo adduser USER {group}"
+        ),
     }
 }
 
@@ -259,6 +282,18 @@ mod tests {
         assert!(Door::Connector("pyro").allows(&Request::DeviceKey).is_ok());
         assert!(Door::Connector("pyros").allows(&Request::DeviceKey).is_err());
         assert!(Door::People.allows(&Request::DeviceKey).is_err());
+    }
+
+    #[test]
+    fn who_of_this_machine_must_be_an_operator_is_set_for_the_port_without_keys() {
+        let asked = |door: Door, allowed, user| door.must_be_operator(allowed, user);
+        let pyro = Door::Connector("pyro");
+        assert_eq!(asked(pyro, LocalPeers::Any, Some(1000)), None);
+        assert_eq!(asked(pyro, LocalPeers::Plc, Some(1000)), Some(1000));
+        assert_eq!(asked(pyro, LocalPeers::Plc, Some(0)), None);
+        assert_eq!(asked(pyro, LocalPeers::Plc, None), None, "it is on another machine");
+        assert_eq!(asked(Door::Connector("pyros"), LocalPeers::Plc, Some(1000)), None);
+        assert_eq!(asked(Door::People, LocalPeers::Plc, Some(1000)), None);
     }
 
     #[test]

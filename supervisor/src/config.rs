@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use plc_api::message::ConnectorSettings;
+use plc_api::message::{ConnectorSettings, LocalPeers};
 use plc_worker_link::{Realtime, SchedulingPolicy};
 use serde::Deserialize;
 use thiserror::Error;
@@ -107,6 +107,8 @@ struct Raw {
     #[serde(default)]
     worker: RawWorker,
     #[serde(default)]
+    pyro: RawPyro,
+    #[serde(default)]
     pyros: RawPyros,
 }
 
@@ -159,6 +161,12 @@ struct RawRealtime {
 #[serde(deny_unknown_fields)]
 struct RawWorker {
     memory_max_mib: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPyro {
+    local_peers: Option<LocalPeers>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -246,6 +254,7 @@ fn check(raw: Raw) -> Result<Config, ConfigError> {
         },
         connectors: ConnectorSettings {
             legacy_tls: raw.pyros.legacy_tls.unwrap_or(standard.connectors.legacy_tls),
+            local_peers: raw.pyro.local_peers.unwrap_or(standard.connectors.local_peers),
         },
     })
 }
@@ -393,6 +402,8 @@ mod tests {
             "stack_size_kib",
             "timer_slack_us",
             "memory_max_mib",
+            "local_peers",
+            "legacy_tls",
         ] {
             assert!(SHIPPED.contains(&format!("{key} = ")), "{key}");
         }

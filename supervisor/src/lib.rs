@@ -17,6 +17,7 @@ pub mod gauge;
 pub mod journal;
 pub mod keys;
 pub mod notify;
+pub mod operators;
 pub mod pidfd;
 pub mod plc_log;
 pub mod program;

@@ -30,6 +30,7 @@ use tokio::{
 use crate::{
     access::{self, Door},
     driver::Command,
+    operators::is_operator,
     refusals,
     services::{Services, Transfer},
 };
@@ -67,8 +68,11 @@ async fn peer(
     let uid = stream.peer_cred().map(|credentials| credentials.uid()).ok();
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
-    let hello = match timeout(limits::HELLO_DEADLINE, greet(&mut reader, &mut writer, &services))
-        .await
+    let hello = match timeout(
+        limits::HELLO_DEADLINE,
+        greet(&mut reader, &mut writer, door, &services),
+    )
+    .await
     {
         Ok(Ok(hello)) => hello,
         Ok(Err(error)) => {
@@ -104,10 +108,11 @@ async fn peer(
 async fn greet(
     reader: &mut BufReader<OwnedReadHalf>,
     writer: &mut OwnedWriteHalf,
+    door: Door,
     services: &Services,
 ) -> Result<Hello, CallError> {
     let hello: Hello = read_frame(reader).await?;
-    if let Err(refusal) = may_begin(&hello, services).await {
+    if let Err(refusal) = may_begin(&hello, door, services).await {
         write_frame(writer, &HelloReply::Refused(refusal.clone())).await?;
         return Err(refusal.into());
     }
@@ -117,7 +122,7 @@ async fn greet(
     Ok(hello)
 }
 
-async fn may_begin(hello: &Hello, services: &Services) -> Result<(), Refusal> {
+async fn may_begin(hello: &Hello, door: Door, services: &Services) -> Result<(), Refusal> {
     if hello.api_version != API_VERSION {
         let reason = format!(
             "the program of release {} speaks version {} of the API, this supervisor of release {RELEASE} version \
@@ -126,6 +131,14 @@ async fn may_begin(hello: &Hello, services: &Services) -> Result<(), Refusal> {
             hello.api_version
         );
         return Err(Refusal { reason });
+    }
+    let local_peers = services.settings.borrow().local_peers;
+    if let Some(uid) = door.must_be_operator(local_peers, hello.local_user) {
+        let group = Door::People.group();
+        let asked = tokio::task::spawn_blocking(move || is_operator(uid, &group, None)).await;
+        if !matches!(asked, Ok(Ok(true))) {
+            return Err(access::no_local_peer(uid));
+        }
     }
     match key(hello) {
         Some(key) => services.keys.admit(&key).await,

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
     thread,
     time::{Duration, Instant},
@@ -67,7 +67,7 @@ impl Activated {
             fs::create_dir_all(place).expect("a place");
         }
         fs::write(&paths.worker_lock, "").expect("a lock");
-        fs::copy(binary("plc-supervisor"), program(&dir)).expect("a copy");
+        copy_supervisor(&program(&dir));
         let activation = Command::new("systemd-socket-activate")
             .args(["--accept", "--inetd", "--listen"])
             .arg(&paths.worker_socket)
@@ -170,6 +170,18 @@ impl Drop for Activated {
             let _ = child.wait();
         }
     }
+}
+
+/// Puts the supervisor's program file there.
+///
+/// By another process: a file that is open for writing here, and so in whatever another thread forks just then, cannot
+/// be run.
+///
+/// # Panics
+/// It cannot be copied.
+pub fn copy_supervisor(to: &Path) {
+    let copied = Command::new("cp").arg(binary("plc-supervisor")).arg(to).status();
+    assert!(copied.is_ok_and(|status| status.success()), "cp {}", to.display());
 }
 
 fn program(dir: &tempfile::TempDir) -> PathBuf {

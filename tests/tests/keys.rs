@@ -7,6 +7,7 @@ use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
     path::Path,
+    process::Command,
 };
 
 use plc_api::{
@@ -139,7 +140,7 @@ fn a_client_whose_key_is_revoked_is_out_at_once_and_cannot_come_back() {
         let connections = api.stats().connections;
         connections.iter().filter(|connection| connection.identity == "otto").count()
     };
-    assert_eq!(connected(), 1);
+    api.wait("the connection", |_| connected() == 1);
 
     let revoked = api.call(Request::RevokeKey { id: "otto".into() });
     assert!(matches!(revoked, Ok(Reply::Done)), "{revoked:?}");
@@ -233,6 +234,7 @@ impl Raw {
             peer: "test".into(),
             identity: identity.into(),
             secret: secret.map(SecretText::new),
+            local_user: None,
         });
         let reply = raw.receive();
         (raw, reply)
@@ -258,6 +260,35 @@ impl Raw {
             }
         }
     }
+}
+
+#[test]
+fn the_port_without_keys_can_be_left_to_operators() {
+    let desk = Desk::configured("[pyro]\nlocal_peers = \"plc\"\n");
+    // GetPLCstatus of an eRPC client, by another user.
+    let status = format!(
+        "exec 3<>/dev/tcp/127.0.0.1/{}; printf '\\x8f\\xac\\x08\\x00\\x06\\x44\\x00\\x04\\x01\\x01\\x02\\x00\\x00\\x00' >&3; \
+         head -c 1 <&3 >/dev/null",
+        desk.port()
+    );
+    let users = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let run = Command::new("setpriv").args(users).args(["bash", "-c", &status]).status();
+    assert!(run.unwrap().success(), "be root for this test");
+    let _ = desk.wait_log("user 65534 may not use the IDE port");
+    // The test's own user is root.
+    assert_eq!(desk.ide(Generation::Erpc12).status(), "Empty");
+    fs::write(desk.paths().config_file, "").unwrap();
+    desk.api().call(Request::Reload).unwrap();
+    let begun = desk.log().len();
+    assert!(
+        Command::new("setpriv")
+            .args(users)
+            .args(["bash", "-c", &status])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(!desk.log()[begun..].contains("may not use"));
 }
 
 #[test]

@@ -9,9 +9,8 @@ use plc_api::{
     plc::PlcStatus,
 };
 use plc_tests::{
-    activated::Activated,
+    activated::{Activated, copy_supervisor},
     api::{Api, MD5},
-    binary,
     desk::Desk,
     marks::Marks,
     programs,
@@ -24,7 +23,7 @@ const FOR_UPGRADE: i32 = 85;
 /// Puts a newer version in place of the running one, as a package does, and tells it.
 fn upgrade(appliance: &Activated, api: &Api) {
     let new = appliance.program().with_extension("new");
-    fs::copy(binary("plc-supervisor"), &new).unwrap();
+    copy_supervisor(&new);
     fs::rename(&new, appliance.program()).unwrap();
     assert_eq!(api.call(Request::Reload).unwrap(), Reply::Done);
 }

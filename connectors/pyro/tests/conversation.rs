@@ -59,7 +59,7 @@ impl Ide {
 
     fn with_key(stub: &Stub, key: Option<ApiKey>) -> Self {
         let supervisor = Supervisor { socket: stub.socket(), connector: "pyro".to_owned() };
-        let session = Session::new(Arc::new(supervisor), "ide".to_owned(), key);
+        let session = Session::new(Arc::new(supervisor), "ide".to_owned(), None, key);
         let (stream, theirs) = duplex(4096);
         Self { stream, conversation: tokio::spawn(converse(theirs, session)), sequence: 0 }
     }
@@ -413,7 +413,7 @@ async fn a_hostile_pickle_is_answered_and_ends_the_conversation() {
 async fn wire_version_4_is_spoken_where_it_is_set() {
     let stub = Stub::new(obedient);
     let supervisor = Supervisor { socket: stub.socket(), connector: "pyro".to_owned() };
-    let session = Session::new(Arc::new(supervisor), "ide".to_owned(), None);
+    let session = Session::new(Arc::new(supervisor), "ide".to_owned(), None, None);
     let (stream, theirs) = duplex(4096);
     let conversation = tokio::spawn(converse_with(WireVersion::Four, theirs, session));
     let mut ide = Ide { stream, conversation, sequence: 0 };

@@ -128,27 +128,30 @@ impl RefusedUsers {
         Ok(Self { users })
     }
 
-    /// Finds out whether the connection from `peer` to our own end `local` may be served.
+    /// Finds out whether the connection from `peer` to our own end `local` may be served, and for which user of this
+    /// machine, if it is one's.
     ///
     /// Looked up for every peer, not for loopback addresses alone: a local process may use any address of this
     /// machine.
     ///
     /// # Errors
     /// [`NotAdmitted::RefusedUser`], [`NotAdmitted::OwnerUnknown`], [`NotAdmitted::Lookup`].
-    pub async fn check(&self, peer: SocketAddr, local: SocketAddr) -> Result<(), NotAdmitted> {
-        if self.users.is_empty() {
-            return Ok(());
-        }
+    pub async fn check(
+        &self,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Result<Option<u32>, NotAdmitted> {
         let owner = local_peer::owner(peer, local).await;
         match owner.map_err(NotAdmitted::Lookup)? {
             Owner::User(uid) => match self.users.iter().find(|(refused, _)| *refused == uid) {
                 Some((_, name)) => Err(NotAdmitted::RefusedUser(name.clone())),
-                None => Ok(()),
+                None => Ok(Some(uid)),
             },
+            Owner::Gone | Owner::NotHere if self.users.is_empty() => Ok(None),
             // It sent its orders and closed the socket before it could be asked who it is.
             Owner::Gone => Err(NotAdmitted::OwnerUnknown),
             Owner::NotHere if is_own_address(peer, local) => Err(NotAdmitted::OwnerUnknown),
-            Owner::NotHere => Ok(()),
+            Owner::NotHere => Ok(None),
         }
     }
 }

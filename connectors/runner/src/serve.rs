@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Accepting connections, one task for each, until there is a reason to end.
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    task::Poll,
+    time::Duration,
+};
 
 use plc_api::{
     client::{CallError, Client},
@@ -50,6 +57,8 @@ pub struct Connection {
 pub struct Caller {
     /// Its address; that of an IPv4 host is written as such.
     pub address: SocketAddr,
+    /// The user behind it, if it is a process of this machine; known before the conversation begins.
+    user: Arc<OnceLock<u32>>,
     supervisor: Arc<Supervisor>,
 }
 
@@ -57,7 +66,8 @@ impl Caller {
     /// A session for this peer, with the key that it has shown to have.
     #[must_use]
     pub fn session(&self, key: Option<ApiKey>) -> Session {
-        Session::new(self.supervisor.clone(), self.address.to_string(), key)
+        let user = self.user.get().copied();
+        Session::new(self.supervisor.clone(), self.address.to_string(), user, key)
     }
 
     /// What the configuration says to connectors, asked of the supervisor now.
@@ -113,10 +123,12 @@ where
             accepted = accept(&listeners) => match accepted {
                 Ok((stream, peer)) => match places.take(peer.ip()) {
                     Ok(place) => {
-                        let local = prepare(&stream);
-                        let caller = Caller { address: peer, supervisor: supervisor.clone() };
+                        let (local, user) = (prepare(&stream), Arc::default());
+                        let supervisor = supervisor.clone();
+                        let caller = Caller { address: peer, user: Arc::clone(&user), supervisor };
                         let talk = converse(Connection { stream, caller });
-                        conversations.spawn(conversation(refused.clone(), place, peer, local, talk));
+                        let admission = Admission { refused: refused.clone(), place, peer, local, user };
+                        conversations.spawn(conversation(admission, talk));
                     }
                     Err(error) => limited!(warn, %peer, %error, "connection refused from {peer}: {error}"),
                 },
@@ -172,26 +184,34 @@ async fn idle(after: Option<Duration>, nobody_here: bool) {
     }
 }
 
-async fn conversation(
+/// What is decided by before a conversation begins, and what comes of it.
+struct Admission {
     refused: Arc<RefusedUsers>,
     place: Place,
     peer: SocketAddr,
     local: io::Result<SocketAddr>,
-    talk: impl Future<Output = Ended> + Send,
-) {
+    user: Arc<OnceLock<u32>>,
+}
+
+async fn conversation(admission: Admission, talk: impl Future<Output = Ended> + Send) {
+    let Admission { refused, place, peer, local, user } = admission;
     let admitted = match local {
         Ok(local) => refused.check(peer, local).await,
         Err(error) => Err(NotAdmitted::Lookup(error)),
     };
-    if let Err(error) = admitted {
-        limited!(
-            warn,
-            message_id = plc_journal::message_id::ACCESS_REFUSED,
-            %peer,
-            "connection refused from {peer}: {}",
-            Chain(&error)
-        );
-        return;
+    match admitted {
+        Ok(None) => {}
+        Ok(Some(uid)) => drop(user.set(uid)),
+        Err(error) => {
+            limited!(
+                warn,
+                message_id = plc_journal::message_id::ACCESS_REFUSED,
+                %peer,
+                "connection refused from {peer}: {}",
+                Chain(&error)
+            );
+            return;
+        }
     }
     debug!(%peer, "connected");
     match talk.await {

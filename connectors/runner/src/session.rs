@@ -60,6 +60,7 @@ pub struct Supervisor {
 pub struct Session {
     supervisor: Arc<Supervisor>,
     peer: String,
+    user: Option<u32>,
     key: Option<ApiKey>,
     client: Option<Client>,
     no_attempt_before: Option<Instant>,
@@ -68,12 +69,19 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for the IDE at `peer`, with the key that it has shown to have. Nothing is connected yet.
+    /// A session for the IDE at `peer`, a process of `user` if that is on this machine, with the key that it has shown
+    /// to have. Nothing is connected yet.
     #[must_use]
-    pub fn new(supervisor: Arc<Supervisor>, peer: String, key: Option<ApiKey>) -> Self {
+    pub fn new(
+        supervisor: Arc<Supervisor>,
+        peer: String,
+        user: Option<u32>,
+        key: Option<ApiKey>,
+    ) -> Self {
         Self {
             supervisor,
             peer,
+            user,
             key,
             client: None,
             no_attempt_before: None,
@@ -372,7 +380,8 @@ impl Session {
         let give_up = Instant::now() + RECONNECT_PATIENCE;
         let Supervisor { socket, connector } = &*self.supervisor;
         let error = loop {
-            let attempt = Client::connect(socket, connector, &self.peer, self.key.as_ref());
+            let key = self.key.as_ref();
+            let attempt = Client::connect_for(socket, connector, &self.peer, self.user, key);
             match timeout(limits::HELLO_DEADLINE, attempt).await {
                 Ok(Ok(client)) => {
                     debug!(peer = %self.peer, release = client.release(), "connected to the supervisor");

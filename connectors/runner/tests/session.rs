@@ -37,7 +37,7 @@ fn session(stub: &Stub) -> Session {
 fn session_with(stub: &Stub, key: Option<ApiKey>) -> Session {
     let supervisor = Supervisor { socket: stub.socket(), connector: "test".to_owned() };
     let peer = "192.0.2.1:4000".to_owned();
-    Session::new(Arc::new(supervisor), peer, key)
+    Session::new(Arc::new(supervisor), peer, None, key)
 }
 
 fn key(id: &str) -> ApiKey {

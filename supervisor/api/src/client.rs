@@ -86,6 +86,20 @@ impl Client {
         peer: &str,
         key: Option<&ApiKey>,
     ) -> Result<Self, CallError> {
+        Self::connect_for(path, client, peer, None, key).await
+    }
+
+    /// The same for a peer that is a process of this user, on this machine.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_for(
+        path: &Path,
+        client: &str,
+        peer: &str,
+        local_user: Option<u32>,
+        key: Option<&ApiKey>,
+    ) -> Result<Self, CallError> {
         let (reader, mut writer) = UnixStream::connect(path).await?.into_split();
         let mut reader = BufReader::new(reader);
         let hello = Hello {
@@ -95,6 +109,7 @@ impl Client {
             peer: peer.to_owned(),
             identity: key.map(|key| key.id.clone()).unwrap_or_default(),
             secret: key.map(|key| key.secret.clone()),
+            local_user,
         };
         write_frame(&mut writer, &hello).await?;
         let welcome = match read_frame(&mut reader).await? {

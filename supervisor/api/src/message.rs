@@ -34,6 +34,9 @@ pub struct Hello {
     /// The secret that the peer has shown to have. A connection lasts no longer than that key.
     #[serde(default)]
     pub secret: Option<SecretText>,
+    /// The user behind that peer, if it is a process of this machine.
+    #[serde(default)]
+    pub local_user: Option<u32>,
 }
 
 /// The supervisor's first frame.
@@ -63,6 +66,19 @@ pub struct Welcome {
 pub struct ConnectorSettings {
     /// `pyros.legacy_tls`: whether IDEs that speak TLS 1.0 alone are let in.
     pub legacy_tls: bool,
+    /// `pyro.local_peers`. The supervisor holds them to it.
+    pub local_peers: LocalPeers,
+}
+
+/// Which users of this machine may come in at the port without TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LocalPeers {
+    /// All but those that the connector refuses.
+    #[default]
+    Any,
+    /// Root and the members of the group `plc`.
+    Plc,
 }
 
 /// Why a client is not served.

@@ -3,7 +3,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use plc_api::message::ApiError;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -19,6 +18,7 @@ use zbus::{
 
 use crate::{
     access::{Caller, Polkit, Right},
+    operators::is_operator,
     refusals,
 };
 
@@ -112,27 +112,8 @@ impl Gate {
 
 fn find_caller(credentials: &ConnectionCredentials, group: &str) -> Result<Caller, String> {
     let uid = credentials.unix_user_id().ok_or("the bus does not know your user")?;
-    let group = match Group::from_name(group) {
-        Ok(Some(group)) => group.gid,
-        // Nobody is a member.
-        Ok(None) => return Ok(Caller { uid, is_operator: false }),
-        Err(error) => return Err(format!("the group {group}: {error}")),
-    };
-    let is_operator = match credentials.unix_group_ids() {
-        Some(groups) => groups.contains(&group.as_raw()),
-        None => groups_of(uid)?.contains(&group),
-    };
+    let is_operator = is_operator(uid, group, credentials.unix_group_ids().map(Vec::as_slice))?;
     Ok(Caller { uid, is_operator })
-}
-
-/// The groups of a user, for buses that do not tell them.
-fn groups_of(uid: u32) -> Result<Vec<Gid>, String> {
-    let told = |error: nix::Error| format!("your groups: {error}");
-    let Some(user) = User::from_uid(Uid::from_raw(uid)).map_err(told)? else {
-        return Ok(Vec::new());
-    };
-    let name = std::ffi::CString::new(user.name).map_err(|error| error.to_string())?;
-    getgrouplist(&name, user.gid).map_err(told)
 }
 
 /// Asks anew each time: polkit may come and go while we run.

@@ -119,6 +119,7 @@ impl Conversation {
             peer: "test".into(),
             identity: String::new(),
             secret: None,
+            local_user: None,
         };
         stream.write_all(&encode(&hello).unwrap())?;
         let HelloReply::Welcome(_) = decode(&frame(&mut stream)?).unwrap() else {
