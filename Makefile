@@ -72,7 +72,7 @@ check: ## Format, lints, dependencies, licences
 	scripts/check-dependencies
 
 # What `make full` is more than `make test`; continuous integration takes it in this order while there is time.
-FULL := trixie vm package-check cross
+FULL := vm trixie package-check cross
 
 full: test ## Everything
 	for part in $(FULL); do $(MAKE) --no-print-directory $$part; done
