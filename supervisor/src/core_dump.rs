@@ -105,7 +105,11 @@ mod tests {
 
     fn place(pattern: &str, uses_pid: bool, dumped: bool) -> String {
         let end = End::Signal { name: "SIGSEGV".into(), dumped, by: Sender::Anybody };
-        Pattern { text: pattern.into(), uses_pid }.place(Some(&end), Some(77), Path::new("/work"))
+        Pattern { text: pattern.into(), uses_pid }.place(
+            Some(&end),
+            Some(77),
+            Path::new("/plc-work"),
+        )
     }
 
     #[test]
@@ -113,9 +117,9 @@ mod tests {
         for (pattern, uses_pid, expected) in [
             ("|/lib/systemd/systemd-coredump %P %u %g %s", false, "`coredumpctl info 77`"),
             ("|/usr/share/apport/apport -p%p", false, "given to /usr/share/apport/apport"),
-            ("core", false, "/work/core"),
-            ("core", true, "/work/core.77"),
-            ("core.%p", true, "/work/core.77"),
+            ("core", false, "/plc-work/core"),
+            ("core", true, "/plc-work/core.77"),
+            ("core.%p", true, "/plc-work/core.77"),
             ("/var/crash/%e-%p-100%%", false, "/var/crash/*-77-100%"),
         ] {
             assert_eq!(place(pattern, uses_pid, true), expected);
@@ -127,7 +131,7 @@ mod tests {
     fn a_core_that_is_not_there_has_a_reason() {
         assert!(place("core", false, false).contains("systemd-coredump"));
         let nothing = Pattern::default();
-        let none = |end: Option<&End>| nothing.place(end, Some(77), Path::new("/work"));
+        let none = |end: Option<&End>| nothing.place(end, Some(77), Path::new("/plc-work"));
         assert!(none(Some(&End::Exit(0))).contains("leaves none"));
         assert!(none(None).contains("the runtime ended"));
         assert!(none(Some(&End::Unknown(String::new()))).contains("coredumpctl list"));

@@ -165,16 +165,14 @@ mod tests {
         let facts = Facts {
             reason: "the program ended with SIGSEGV".into(),
             worker_pid: Some(77),
-            core: "/work/core.77".into(),
+            core: "/plc-work/core.77".into(),
             log: vec![message(6, "first\n"), message(7, &"x".repeat(5000))],
             ..Facts::default()
         };
         let text = facts.sentence();
-        assert!(
-            text.starts_with(
-                "the program ended with SIGSEGV\nworker 77, core dump: /work/core.77\n"
-            )
-        );
+        assert!(text.starts_with(
+            "the program ended with SIGSEGV\nworker 77, core dump: /plc-work/core.77\n"
+        ));
         assert!(text.contains(
             "the last 2 messages of the PLC log since its start:\n  cycle 6 warning: first\n"
         ));
