@@ -90,24 +90,35 @@ impl Machine {
             return self.refuse_busy(state, ticket);
         }
         self.set_wish(Wish::Stop);
+        self.halt(state, ticket, STOPPED_FIRST)
+    }
+
+    /// Stops what runs, and starts nothing that is on its way; `why` is for those who wanted it to run. Answered when
+    /// nothing runs.
+    pub(super) fn halt(&mut self, state: State, ticket: Ticket, why: &str) -> State {
         match state {
             State::Started => self.order_stop(Then::Rest, true, vec![ticket]),
             State::Starting { job, .. } => {
-                self.fail_all(&job.tickets, STOPPED_FIRST);
+                self.fail_all(&job.tickets, why);
                 self.order_stop(Then::Rest, false, vec![ticket])
             }
             State::Loading { job, .. } if job.start => {
-                self.drop_job(&job, STOPPED_FIRST);
+                self.drop_job(&job, why);
                 self.order_stop(Then::Rest, false, vec![ticket])
             }
             State::Ending { mut ending, then } => {
                 ending.stops.push(ticket);
-                State::Ending { ending, then: self.without_start(then, STOPPED_FIRST) }
+                State::Ending { ending, then: self.without_start(then, why) }
+            }
+            // It is installed, and waits.
+            State::Committing { mut job } => {
+                job.start = false;
+                self.reply(ticket, Ok(Done::AsWanted));
+                State::Committing { job }
             }
             State::Empty
             | State::Stopped
             | State::Loading { .. }
-            | State::Committing { .. }
             | State::Loaded
             | State::Forgetting { .. }
             | State::Broken { .. }

@@ -4,7 +4,7 @@
 
 use plc_api::plc::Wish;
 
-use super::{Carry, Done, Effect, Job, Machine, Origin, State, Then, Ticket};
+use super::{Carry, Effect, Job, Machine, Origin, State, Then, Ticket};
 
 pub(super) const GOING_TO_SLEEP: &str =
     "the machine is going to sleep; the PLC goes on as before when it is awake again";
@@ -13,36 +13,7 @@ impl Machine {
     /// Stops what runs; the wish stays. Answered when nothing runs.
     pub(super) fn on_sleep(&mut self, state: State, ticket: Ticket) -> State {
         self.asleep = true;
-        match state {
-            State::Started => self.order_stop(Then::Rest, true, vec![ticket]),
-            State::Starting { job, .. } => {
-                self.fail_all(&job.tickets, GOING_TO_SLEEP);
-                self.order_stop(Then::Rest, false, vec![ticket])
-            }
-            State::Loading { job, .. } if job.start => {
-                self.drop_job(&job, GOING_TO_SLEEP);
-                self.order_stop(Then::Rest, false, vec![ticket])
-            }
-            State::Ending { mut ending, then } => {
-                ending.stops.push(ticket);
-                State::Ending { ending, then: self.without_start(then, GOING_TO_SLEEP) }
-            }
-            State::Committing { mut job } => {
-                job.start = false;
-                self.reply(ticket, Ok(Done::AsWanted));
-                State::Committing { job }
-            }
-            State::Empty
-            | State::Stopped
-            | State::Loading { .. }
-            | State::Loaded
-            | State::Forgetting { .. }
-            | State::Broken { .. }
-            | State::Off => {
-                self.reply(ticket, Ok(Done::AsWanted));
-                state
-            }
-        }
+        self.halt(state, ticket, GOING_TO_SLEEP)
     }
 
     /// The wish applies again.

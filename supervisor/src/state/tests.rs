@@ -305,6 +305,21 @@ fn the_wish_is_left_alone_by_crashes_and_by_the_end_of_the_supervisor() {
 }
 
 #[test]
+fn a_program_that_was_to_be_started_as_soon_as_it_is_stored_is_not_after_a_stop() {
+    for input in [Input::Stop(Ticket(1)), Input::Sleep(Ticket(1))] {
+        let mut m = in_state("Committing");
+        if let State::Committing { job } = &mut m.state {
+            job.start = true;
+        }
+        m.handle(Time::ZERO, input);
+        let effects = m.handle(Time::ZERO, Input::Committed(Ok(())));
+        assert!(!effects.contains(&Effect::OrderStart), "{effects:?}");
+        assert_eq!(replies(&effects), [(Ticket(90), true)]);
+        assert_eq!(name(&m), "Loaded");
+    }
+}
+
+#[test]
 fn sleep_stops_the_program_and_leaves_the_wish_and_waking_starts_it_again() {
     let mut m = in_state("Started");
     m.wish = Wish::Run;
