@@ -5,14 +5,10 @@ use plc_connector::{
     call::{CallRefused, PlcCall},
     intake::Measure,
 };
-use thiserror::Error;
+
+pub use plc_connector::ide::Malformed;
 
 use crate::{answer::Outcome, method::Method};
-
-/// Bytes that do not belong to the protocol; the connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("malformed: {0}")]
-pub struct Malformed(pub &'static str);
 
 /// What one frame of the peer asks for.
 #[derive(Debug)]

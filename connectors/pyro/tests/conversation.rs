@@ -13,6 +13,7 @@ mod stub;
 
 use std::{sync::Arc, time::Duration};
 
+use plc_connector::ide::{msgpack, value::Value};
 use plc_connector::{
     api::{
         key::{ApiKey, SecretText},
@@ -26,8 +27,7 @@ use plc_connector_pyro::{
     conversation::{ConversationError, converse, converse_with},
     erpc::frame::{self, Framing},
     pyro3::header::WireVersion,
-    pyro5::{msgpack, serpent},
-    value::Value,
+    pyro5::serpent,
 };
 use stub::Stub;
 use tokio::{

@@ -5,13 +5,15 @@
 //! [`plc_api`]. Its own part is a codec and a conversation; this crate holds the rest, in the order a connection
 //! meets it: [`options`] (command line), [`listen`] (whence the listening sockets), [`serve`] (accepting, ending),
 //! [`admission`] (how many, and who not), [`intake`] (reading frames with bounds and deadlines), [`call`] (what an
-//! IDE can ask) and [`session`] (asking the supervisor). [`logging`] limits what a remote peer can write to the log.
+//! IDE can ask) and [`session`] (asking the supervisor). [`ide`] is the language of the protocols that carry Python
+//! values. [`logging`] limits what a remote peer can write to the log.
 //!
 //! A connector's `main` is one call of [`run::run`].
 #![forbid(unsafe_code)]
 
 pub mod admission;
 pub mod call;
+pub mod ide;
 pub mod intake;
 pub mod listen;
 mod local_peer;

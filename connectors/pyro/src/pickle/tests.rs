@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     codec::Malformed,
-    value::{MAX_DEPTH, MAX_ITEMS, Value, tests::any_value},
+    value::{MAX_DEPTH, MAX_ITEMS, Value, any_value},
     vectors::bytes,
 };
 

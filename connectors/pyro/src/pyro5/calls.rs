@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From an invocation's values to a call, and from its outcome to a value or an exception.
 
-use plc_connector::{
-    api::trace::TraceSample,
-    call::{CallRefused, PlcCall},
-};
+use plc_connector::call::{CallRefused, PlcCall};
 
 use crate::{answer::Outcome, arguments, method::Method, value::Value};
 
@@ -129,33 +126,9 @@ fn wrong_arguments(name: &str) -> Exception {
 /// # Errors
 /// The exception that the IDE survives, with the reason.
 pub fn result(outcome: Outcome) -> Result<Value, Exception> {
-    Ok(match outcome {
-        // An IDE of this generation that is told a key fails over it.
-        Outcome::Done | Outcome::Missing | Outcome::Blob(None) | Outcome::Identity(_) => {
-            Value::None
-        }
-        Outcome::Flag(yes) => yes.into(),
-        Outcome::Blob(Some(id)) => Value::Bytes(id.0.to_vec()),
-        Outcome::Status(status, counts) => Value::List(vec![
-            Value::text(status.as_str()),
-            Value::List(counts.map(Value::from).into()),
-        ]),
-        Outcome::Log(message) => Value::List(vec![
-            Value::Text(message.text),
-            message.tick.into(),
-            Value::Int((message.time_us / 1_000_000).into()),
-            Value::Int((message.time_us % 1_000_000 * 1000).into()),
-        ]),
-        Outcome::Token(token) => token.into(),
-        Outcome::Trace(status, samples) => Value::List(vec![
-            Value::text(status.as_str()),
-            Value::List(samples.into_iter().map(sample).collect()),
-        ]),
-        Outcome::Executed(code, text) => Value::List(vec![code.into(), Value::Text(text)]),
-        Outcome::Soft(reason) => return Err(Exception::protocol(reason)),
-    })
-}
-
-fn sample(sample: TraceSample) -> Value {
-    Value::List(vec![sample.tick.into(), Value::Bytes(sample.data)])
+    // An IDE of this generation that is told a key fails over it.
+    if matches!(outcome, Outcome::Identity(_)) {
+        return Ok(Value::None);
+    }
+    outcome.into_value().map_err(Exception::protocol)
 }

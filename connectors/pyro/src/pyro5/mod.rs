@@ -2,14 +2,13 @@
 //! The Pyro5 codec, protocol version 502, with the serializers serpent and msgpack.
 //!
 //! A client first sends CONNECT and learns the names of the methods, then INVOKEs them one by one. Refusals that have
-//! no value of their own are exceptions; see [`crate::answer`].
+//! no value of their own are exceptions; see [`plc_connector::ide::answer`].
 
 pub mod calls;
 pub mod header;
-pub mod msgpack;
 pub mod serpent;
 
-use plc_connector::intake::Measure;
+use plc_connector::{ide::msgpack, intake::Measure};
 
 use crate::{
     answer::Outcome,

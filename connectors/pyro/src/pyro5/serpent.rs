@@ -355,7 +355,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::value::{MAX_DEPTH, MAX_ITEMS, tests::any_value};
+    use crate::value::{MAX_DEPTH, MAX_ITEMS, any_value};
 
     fn list(items: impl Into<Vec<Value>>) -> Value {
         Value::List(items.into())

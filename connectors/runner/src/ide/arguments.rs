@@ -4,7 +4,7 @@
 //! Python 2 has one type for texts and bytes, and its `unicode` beside it; so a text is taken wherever bytes are wanted,
 //! and the other way round.
 
-use plc_connector::{
+use crate::{
     api::{
         limits,
         program::BlobId,
@@ -13,7 +13,7 @@ use plc_connector::{
     call::{CallRefused, PlcCall, Program},
 };
 
-use crate::{force, method::Method, value::Value};
+use super::{force, method::Method, value::Value};
 
 /// The text in this value, whether it came as text or as bytes; `None` if there is none.
 #[must_use]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A Python value, whatever serializer it came through, and the bounds on reading one.
 
-use crate::codec::Malformed;
+use super::Malformed;
 
 /// Most values in one message: the longest trace list and the longest file list need about 20 000.
 pub const MAX_ITEMS: usize = 32_768;
@@ -147,30 +147,26 @@ impl Budget {
     }
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
+/// Any value that MessagePack and serpent can carry, for property tests.
+#[cfg(feature = "proptest")]
+pub fn any_value() -> impl proptest::strategy::Strategy<Value = Value> {
     use proptest::{collection::vec, prelude::*};
 
-    use super::Value;
-
-    /// Any value that both serializers can carry.
-    pub(crate) fn any_value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::None),
-            any::<bool>().prop_map(Value::Bool),
-            any::<i64>().prop_map(|i| Value::Int(i.into())),
-            any::<u64>().prop_map(|i| Value::Int(i.into())),
-            any::<f64>()
-                .prop_filter("NaN is not equal to itself", |f| !f.is_nan())
-                .prop_map(Value::Float),
-            any::<String>().prop_map(Value::Text),
-            vec(any::<u8>(), 0..300).prop_map(Value::Bytes),
-        ];
-        leaf.prop_recursive(4, 64, 20, |inner| {
-            prop_oneof![
-                vec(inner.clone(), 0..20).prop_map(Value::List),
-                vec((any::<String>().prop_map(Value::Text), inner), 0..20).prop_map(Value::Map),
-            ]
-        })
-    }
+    let leaf = prop_oneof![
+        Just(Value::None),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(|i| Value::Int(i.into())),
+        any::<u64>().prop_map(|i| Value::Int(i.into())),
+        any::<f64>()
+            .prop_filter("NaN is not equal to itself", |f| !f.is_nan())
+            .prop_map(Value::Float),
+        any::<String>().prop_map(Value::Text),
+        vec(any::<u8>(), 0..300).prop_map(Value::Bytes),
+    ];
+    leaf.prop_recursive(4, 64, 20, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..20).prop_map(Value::List),
+            vec((any::<String>().prop_map(Value::Text), inner), 0..20).prop_map(Value::Map),
+        ]
+    })
 }

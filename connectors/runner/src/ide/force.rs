@@ -3,7 +3,7 @@
 //!
 //! The IDEs before eRPC send a value and the name of the IEC type; the program takes bytes in target byte order.
 
-use crate::value::Value;
+use super::value::Value;
 
 /// Bytes of an IEC STRING's body, after its length byte.
 const STRING_BODY: usize = 126;

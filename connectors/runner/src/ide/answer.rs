@@ -26,7 +26,7 @@
 //! `TypeError`, in Pyro3 both are `ProtocolError`; eRPC has no answer that fits an unknown method's outputs, so its
 //! connection is closed.
 
-use plc_connector::{
+use crate::{
     api::{
         key::ApiKey,
         log::{LogCounts, LogMessage},
@@ -37,7 +37,7 @@ use plc_connector::{
     call::{CallRefused, PlcAnswer},
 };
 
-use crate::method::Method;
+use super::{method::Method, value::Value};
 
 /// An answer in a shape that every protocol can write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +95,38 @@ impl Outcome {
         }
     }
 
+    /// The Python value that says it.
+    ///
+    /// # Errors
+    /// The reason of [`Outcome::Soft`], which has no value.
+    pub fn into_value(self) -> Result<Value, String> {
+        Ok(match self {
+            Self::Done | Self::Missing | Self::Blob(None) => Value::None,
+            Self::Identity(key) => {
+                Value::List(vec![Value::Text(key.id), Value::text(key.secret.reveal())])
+            }
+            Self::Flag(yes) => yes.into(),
+            Self::Blob(Some(id)) => Value::Bytes(id.0.to_vec()),
+            Self::Status(status, counts) => Value::List(vec![
+                Value::text(status.as_str()),
+                Value::List(counts.map(Value::from).into()),
+            ]),
+            Self::Log(message) => Value::List(vec![
+                Value::Text(message.text),
+                message.tick.into(),
+                Value::Int((message.time_us / 1_000_000).into()),
+                Value::Int((message.time_us % 1_000_000 * 1000).into()),
+            ]),
+            Self::Token(token) => token.into(),
+            Self::Trace(status, samples) => Value::List(vec![
+                Value::text(status.as_str()),
+                Value::List(samples.into_iter().map(sample).collect()),
+            ]),
+            Self::Executed(code, text) => Value::List(vec![code.into(), Value::Text(text)]),
+            Self::Soft(reason) => return Err(reason),
+        })
+    }
+
     fn of_refusal(method: Method, refused: &CallRefused) -> Self {
         let soft = || Self::Soft(refused.to_string());
         let unreachable = matches!(refused, CallRefused::Unreachable(_));
@@ -131,6 +163,10 @@ impl Outcome {
             | Method::StopPlc => soft(),
         }
     }
+}
+
+fn sample(sample: TraceSample) -> Value {
+    Value::List(vec![sample.tick.into(), Value::Bytes(sample.data)])
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //!
 //! Extension types are refused: Pyro5 uses them for sets, complex numbers and dates, none of which an IDE can send.
 
-use crate::{
-    codec::Malformed,
+use super::{
+    Malformed,
     value::{Budget, Value},
 };
 
@@ -225,7 +225,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::value::{MAX_DEPTH, MAX_ITEMS, tests::any_value};
+    use crate::ide::value::{MAX_DEPTH, MAX_ITEMS, any_value};
 
     #[test]
     fn values_are_written_in_their_shortest_form() {
