@@ -17,8 +17,11 @@ pub enum Door {
 /// The connector whose clients have keys.
 const KEYED: &str = "pyros";
 
+/// The connector that has a link to report and settings of its own.
+const WAMP: &str = "wamp";
+
 /// The connectors that have a socket.
-pub const CONNECTORS: [&str; 2] = ["pyro", KEYED];
+pub const CONNECTORS: [&str; 3] = ["pyro", KEYED, WAMP];
 
 impl Door {
     /// Its name in the log and in the list of connections.
@@ -77,6 +80,12 @@ impl Door {
             (Self::Connector(KEYED), Request::DeviceKey) => Err(ApiError::NotAllowed(format!(
                 "who comes through {KEYED} has a key; the device's is told without TLS, while `plcctl pair` lets it"
             ))),
+            (
+                Self::People | Self::Connector(_),
+                Request::WampSettings | Request::ReportRouter(_),
+            ) if self != Self::Connector(WAMP) => Err(ApiError::NotAllowed(format!(
+                "this is for the connector {WAMP} alone; its link is in `plcctl status`"
+            ))),
             (Self::People, Request::DeviceKey) => {
                 Err(ApiError::NotAllowed("this is for IDEs; use `plcctl psk show`".to_owned()))
             }
@@ -102,7 +111,9 @@ impl Door {
                 | Request::AddKey { .. }
                 | Request::ListKeys
                 | Request::RevokeKey { .. }
-                | Request::ShowKey { .. },
+                | Request::ShowKey { .. }
+                | Request::WampSettings
+                | Request::ReportRouter(_),
             ) => Ok(()),
         }
     }

@@ -263,6 +263,11 @@ impl Session<'_> {
                 services.keys.revoke(id, &self.who()).await.map(|_| Reply::Done)
             }
             Request::ShowKey { id } => Ok(Reply::Key(services.keys.show(id, &self.who()).await?)),
+            Request::WampSettings => Ok(Reply::Wamp(Box::default())),
+            Request::ReportRouter(link) => {
+                services.sinks.published.update(|snapshot| snapshot.router = Some(*link));
+                Ok(Reply::Done)
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The front contract: what connectors and `plcctl` may ask of the supervisor, and what it says back.
 //!
-//! The nouns ([`plc`], [`program`], [`trace`], [`log`], [`key`]) are shared by every process; [`message`] holds the
+//! The nouns ([`plc`], [`program`], [`trace`], [`log`], [`key`], [`wamp`]) are shared by every process; [`message`] holds the
 //! conversation on an API socket, [`frame`] its bytes, [`limits`] every bound, [`paths`] every name on disk.
 //! With the feature `client` there is an async [`client`] too. Nothing here does I/O but that client.
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ pub mod paths;
 pub mod plc;
 pub mod program;
 pub mod trace;
+pub mod wamp;
 
 /// The version of the API conversation. Both sides name theirs first; they talk only if the numbers agree.
 ///

@@ -74,6 +74,15 @@ pub const PAIRING_STANDARD: u32 = 600;
 /// Keys of clients that the supervisor keeps.
 pub const CLIENT_KEYS: usize = 256;
 
+/// Bytes of a WAMP router's address.
+pub const URL_BYTES: usize = 1024;
+
+/// Bytes of a file of certificate authorities.
+pub const CA_BYTES: usize = 256 << 10;
+
+/// Characters of a WAMP realm, and of a PLC's name in it.
+pub const WAMP_NAME_CHARS: usize = 128;
+
 /// API connections at once, over all API sockets.
 pub const API_CONNECTIONS: usize = 256;
 

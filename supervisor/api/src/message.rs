@@ -15,6 +15,7 @@ use crate::{
     plc::{Snapshot, Stats},
     program::{BlobId, FileName, ProgramMd5},
     trace::{TraceBatch, TraceRefusal, TraceVariable},
+    wamp::{RouterLink, WampSettings},
 };
 
 /// The client's first frame.
@@ -181,6 +182,12 @@ pub enum Request {
         /// Whose.
         id: String,
     },
+    /// What the WAMP connector is to do now; worth asking again when [`Snapshot::settings_revision`] has changed.
+    /// Reply: [`Reply::Wamp`].
+    WampSettings,
+    /// How the WAMP connector's link to its router is; told to everybody by [`Snapshot::router`] until that connection
+    /// ends. Reply: [`Reply::Done`].
+    ReportRouter(Box<RouterLink>),
 }
 
 /// A program to install, named by blobs of the same connection.
@@ -259,6 +266,8 @@ pub enum Reply {
     Key(ApiKey),
     /// To [`Request::ListKeys`].
     Keys(KeyList),
+    /// To [`Request::WampSettings`].
+    Wamp(Box<WampSettings>),
 }
 
 /// Why a request was not carried out; each text is a sentence for people and names the next step.

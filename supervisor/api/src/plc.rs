@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{log::LogCounts, program::ProgramInfo};
+use crate::{log::LogCounts, program::ProgramInfo, wamp::RouterLink};
 
 /// The state of the PLC in the words every IDE knows.
 ///
@@ -83,6 +83,10 @@ pub struct Snapshot {
     pub upgrade_waits: bool,
     /// While pairing is open: when it ends, microseconds since the epoch.
     pub pairing_until_us: Option<u64>,
+    /// The link to a WAMP router, while its connector is connected.
+    pub router: Option<RouterLink>,
+    /// Counts the changes of what connectors can ask about the configuration.
+    pub settings_revision: u64,
 }
 
 /// A program that ended by itself.

@@ -232,9 +232,10 @@ impl Plc {
                 self.snapshot.pairing_until_us = Some(u64::from(seconds));
                 Ok(Reply::Paired { id: "plc-test".into() })
             }
-            Request::DeviceKey | Request::ShowKey { .. } => {
-                Err(ApiError::NotAllowed("this is for others".into()))
-            }
+            Request::DeviceKey
+            | Request::ShowKey { .. }
+            | Request::WampSettings
+            | Request::ReportRouter(_) => Err(ApiError::NotAllowed("this is for others".into())),
             Request::AddKey { id, secret } => {
                 let secret = secret.unwrap_or_else(|| SecretText::new("a-new-secret-it-is"));
                 let key = ApiKey { id, secret };
