@@ -7,7 +7,7 @@
 //! the state after them ([`crate::status`]); `log` gives `messages` ([`crate::plc_log`]), with `--follow` one
 //! message per line; `trace` gives one sample per line ([`crate::trace`]); `stats` gives figures
 //! ([`crate::stats`]); `check` gives findings and figures ([`crate::check`]); `pair` and `psk` give keys
-//! ([`crate::keys`]).
+//! ([`crate::keys`]); `selftest` gives its steps ([`crate::selftest`]).
 
 use std::io::{self, Write as _};
 

@@ -80,6 +80,8 @@ pub(crate) enum Verb {
     Stats,
     /// Examine machine and runtime, and measure how late a cycle wakes up
     Check(CheckArgs),
+    /// Try what is installed here, with a second PLC of its own
+    Selftest(SelftestArgs),
     /// Have the configuration and the keys read again; an installed upgrade takes over if it can
     Reload,
     /// Let IDEs learn the device's key, for a while
@@ -305,6 +307,23 @@ pub(crate) struct CheckArgs {
     /// Measure no wake-up latency
     #[arg(long, conflicts_with = "seconds")]
     pub(crate) no_latency: bool,
+}
+
+/// `plcctl selftest`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A demo program is installed, started, traced, forced, stopped, made to crash and
+seen to recover, in a second PLC in a directory of its own that goes afterwards.
+It needs no root and no running runtime, and leaves the machine's own PLC alone.
+
+The exit code is 1 when a step failed; then the directory stays.
+
+Example:
+  plcctl selftest --dir /var/tmp")]
+pub(crate) struct SelftestArgs {
+    /// Where that directory is made; programs must be allowed to run there [default: $TMPDIR or /tmp]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// A time a person may mean: above nothing, at most a year.

@@ -87,7 +87,22 @@ pub(crate) async fn run(session: &Session, answer: &mut Answer, plan: Plan) -> R
             "the PLC runs; stop it first (plcctl stop), or let --restart do it".into(),
         ));
     }
-    let mut progress = Progress::new(plan.total());
+    let progress = Progress::new(plan.total());
+    let program_id = install(session, plan, progress).await?;
+    let next = match session.snapshot().status {
+        PlcStatus::Started => "the PLC runs",
+        PlcStatus::Stopped => "start it with: plcctl start",
+        PlcStatus::Empty | PlcStatus::Broken => "see: plcctl status",
+    };
+    give_state(session, answer, &format!("Program {program_id} is installed; {next}\n"))
+}
+
+/// Transfers the files, has them installed, and returns the program's id.
+pub(crate) async fn install(
+    session: &Session,
+    plan: Plan,
+    mut progress: Progress,
+) -> Result<String, Failure> {
     let mut extra_files = Vec::new();
     for file in &plan.extra {
         let (name, data) = (file.name.as_str(), read(&file.path)?);
@@ -105,17 +120,10 @@ pub(crate) async fn run(session: &Session, answer: &mut Answer, plan: Plan) -> R
         extra_files,
         when_running: plan.when_running,
     });
-    let reply = session.call(request).await?;
-    drop(progress);
-    let Reply::Installed { program_id } = reply else {
+    let Reply::Installed { program_id } = session.call(request).await? else {
         return Err(unexpected());
     };
-    let next = match session.snapshot().status {
-        PlcStatus::Started => "the PLC runs",
-        PlcStatus::Stopped => "start it with: plcctl start",
-        PlcStatus::Empty | PlcStatus::Broken => "see: plcctl status",
-    };
-    give_state(session, answer, &format!("Program {program_id} is installed; {next}\n"))
+    Ok(program_id)
 }
 
 /// Transfers one file and returns its final id.

@@ -21,6 +21,7 @@ mod plot;
 mod progress;
 mod recording;
 mod render;
+mod selftest;
 mod session;
 mod stats;
 mod status;
@@ -78,6 +79,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Log(args) => plc_log::run(&Session::open(&socket).await?, &mut answer, &args).await,
         Verb::Pair(args) => keys::pair(&Session::open(&socket).await?, &mut answer, &args).await,
         Verb::Psk(args) => keys::psk(&Session::open(&socket).await?, &mut answer, args.verb).await,
+        Verb::Selftest(args) => selftest::run(&mut answer, &args).await,
         Verb::Stats => stats::run(&Session::open(&socket).await?, &mut answer).await,
     }
 }

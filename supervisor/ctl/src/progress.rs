@@ -39,12 +39,18 @@ pub(crate) struct Progress {
     total: u64,
     sent: u64,
     line: Line,
+    silent: bool,
 }
 
 impl Progress {
     /// Begins at nothing of `total` bytes.
     pub(crate) fn new(total: u64) -> Self {
-        Self { total, sent: 0, line: Line::new() }
+        Self { total, sent: 0, line: Line::new(), silent: false }
+    }
+
+    /// Of something that is part of something else, which tells of its own progress.
+    pub(crate) fn silent() -> Self {
+        Self { total: 0, sent: 0, line: Line { on_terminal: false }, silent: true }
     }
 
     /// Another part of the file `name` has arrived.
@@ -58,7 +64,7 @@ impl Progress {
 
     /// The file `name` has arrived.
     pub(crate) fn file_done(&mut self, name: &str, bytes: u64) {
-        if !self.line.on_terminal {
+        if !self.line.on_terminal && !self.silent {
             terminal::note(&format!("sent {name}, {}", render::bytes(bytes)));
         }
     }
