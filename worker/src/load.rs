@@ -4,10 +4,11 @@
 use std::{collections::BTreeSet, ffi::CString, path::Path};
 
 use anyhow::Context;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use plc_abi::Loaded;
 use plc_api::program::FileName;
 use plc_worker_link::LoadOrder;
+// Its limits have 64 bits on every processor.
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::extra_files;
 
@@ -33,16 +34,16 @@ pub(crate) fn load(order: &LoadOrder, work_dir: &Path) -> anyhow::Result<(Loaded
 }
 
 /// Bounds the address space. Only the soft limit, so that [`lift_memory_limit`] can make room.
-fn limit_memory(bytes: u64) -> nix::Result<()> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_AS)?;
-    setrlimit(Resource::RLIMIT_AS, bytes.min(hard), hard)
+fn limit_memory(bytes: u64) -> rustix::io::Result<()> {
+    let maximum = getrlimit(Resource::As).maximum;
+    let current = Some(maximum.map_or(bytes, |hard| bytes.min(hard)));
+    setrlimit(Resource::As, Rlimit { current, maximum })
 }
 
 /// Takes the bound away again: a process that dies of it needs some memory to say its last words.
 pub(crate) fn lift_memory_limit() {
-    let lifted = getrlimit(Resource::RLIMIT_AS)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_AS, hard, hard));
-    if let Err(error) = lifted {
+    let maximum = getrlimit(Resource::As).maximum;
+    if let Err(error) = setrlimit(Resource::As, Rlimit { current: maximum, maximum }) {
         tracing::debug!(error = error.to_string(), "the memory limit stays");
     }
 }
