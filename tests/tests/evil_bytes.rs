@@ -3,21 +3,16 @@
 //! what it was, and an IDE that is connected is served all the while.
 
 use std::{
-    collections::VecDeque,
-    fs,
-    io::{Read, Write},
-    net::{Ipv4Addr, SocketAddrV4, TcpStream},
-    time::Duration,
+    io::{self, Read, Write},
+    net::TcpStream,
 };
 
 use plc_tests::{
     desk::Desk,
+    evil::{self, Strangers, pyro3, pyro3_head, pyro5},
     ide::{Generation, Ide},
 };
-use rustix::{
-    net::{AddressFamily, SocketType, bind, connect, socket},
-    process::Pid,
-};
+use rustix::process::Pid;
 
 /// Most memory that the connector may ever have used, its code included: what systemd allows it
 /// (`systemd/system/plc-connector-pyro.service`, `MemoryMax=`) is more.
@@ -51,56 +46,21 @@ impl Attack {
         answer
     }
 
+    fn pyro3_peer(&self) -> TcpStream {
+        evil::pyro3_peer(self.desk.port()).unwrap()
+    }
+
+    fn pyro5_peer(&self) -> TcpStream {
+        evil::pyro5_peer(self.desk.port()).unwrap()
+    }
+
     fn assert_bounded(&mut self, what: &str) {
         assert_eq!(self.witness.status(), "Empty", "{what}: the other IDE is not served");
         let connectors = self.desk.children("plc-connector-pyro");
         assert_eq!(connectors, [self.connector], "{what}: the connector did not survive it");
-        let status = fs::read_to_string(format!("/proc/{}/status", self.connector)).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        let peak = evil::peak_memory_kb(self.connector).unwrap();
         assert!(peak < MAX_MEMORY_KB, "{what}: {peak} kB");
     }
-
-    fn peer(&self) -> TcpStream {
-        let peer = TcpStream::connect((Ipv4Addr::LOCALHOST, self.desk.port())).unwrap();
-        peer.set_read_timeout(Some(plc_tests::PATIENCE)).unwrap();
-        peer
-    }
-
-    /// A peer that has been granted Pyro3.
-    fn pyro3(&self) -> TcpStream {
-        let mut peer = self.peer();
-        peer.read_exact(&mut [0; 18 + 16]).unwrap();
-        peer.write_all(&pyro3(0, b"CONNECT0123456789abcdef")).unwrap();
-        peer.read_exact(&mut [0; 7]).unwrap();
-        peer
-    }
-
-    /// A peer that Pyro5 has accepted.
-    fn pyro5(&self) -> TcpStream {
-        let mut peer = self.peer();
-        peer.write_all(&pyro5(1, 4, b"\x82\xa9handshake\xa5hello\xa6object\xa9PLCObject")).unwrap();
-        let mut head = [0; 40];
-        peer.read_exact(&mut head).unwrap();
-        let length = u32::from_be_bytes(head[12..16].try_into().unwrap());
-        peer.read_exact(&mut vec![0; length.try_into().unwrap()]).unwrap();
-        peer
-    }
-}
-
-fn pyro3_head(flags: u8, length: u32) -> Vec<u8> {
-    let length = length.to_be_bytes();
-    [&b"PYRO\0\x05\0\x12"[..], &length, &[0, flags, 0, 0, 0, 0]].concat()
-}
-
-fn pyro3(flags: u8, body: &[u8]) -> Vec<u8> {
-    [pyro3_head(flags, u32::try_from(body.len()).unwrap()), body.to_vec()].concat()
-}
-
-fn pyro5(kind: u8, serializer: u8, data: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(data.len()).unwrap().to_be_bytes();
-    let head = [&b"PYRO\x01\xf6"[..], &[kind, serializer, 0, 0, 0, 0], &length, &[0; 22]].concat();
-    [&head, &b"\x4d\xc5"[..], data].concat()
 }
 
 #[test]
@@ -112,9 +72,9 @@ fn evil_pickles_are_answered_and_nothing_else_happens() {
     let laughs: Vec<u8> = (0..28_u8).flat_map(|level| [b'q', level, b'h', level, 0x86]).collect();
     let text = [&b"T\0\0\x10\0"[..], &[7; 1 << 20], b"q\x01"].concat();
     for (what, pickle, reason) in [
-        ("os.system", format!("cos\nsystem\n(S'{order}'\ntR.").into_bytes(), "none is looked up"),
+        ("os.system", evil::system_pickle(&order), "none is looked up"),
         ("eval", b"\x80\x02c__builtin__\neval\nU\x011\x85R.".to_vec(), "none is looked up"),
-        ("nested tuples", million(b"\x85"), "too many values"),
+        ("nested tuples", evil::nested_pickle(), "too many values"),
         ("nested lists", million(b"]q\x01"), "too many values"),
         ("marks", million(b"("), "too many values"),
         ("laughs", [b"\x80\x02U\x01x", &laughs[..], b"."].concat(), "too many values"),
@@ -123,7 +83,7 @@ fn evil_pickles_are_answered_and_nothing_else_happens() {
         ("a loop", b"\x80\x02]q\x01h\x01a.".to_vec(), "too deeply"),
         ("30 MiB of marks", vec![b'('; 30 << 20], "too many values"),
     ] {
-        let answer = attack.send(what, attack.pyro3(), &pyro3(0, &pickle));
+        let answer = attack.send(what, attack.pyro3_peer(), &pyro3(0, &pickle));
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.contains("ProtocolError") && answer.contains(reason), "{what}: {answer:?}");
         let _ = attack.desk.wait_log(reason);
@@ -135,61 +95,69 @@ fn evil_pickles_are_answered_and_nothing_else_happens() {
 fn lengths_and_compressed_bombs_take_no_memory() {
     let mut attack = Attack::begin();
     for length in [u32::MAX, 0x7fff_ffff, 33 << 20] {
-        let answer = attack.send("a Pyro3 length", attack.pyro3(), &pyro3_head(0, length));
+        let answer = attack.send("a Pyro3 length", attack.pyro3_peer(), &pyro3_head(0, length));
         assert_eq!(answer, b"");
     }
-    // What zlib makes of a gigabyte of zeros begins like this.
-    let bomb = [&b"\x78\x9c\xec\xc1\x01\x01\0\0\0\x80\x90\xfe\xaf\xee\x08\x0a"[..], &[0; 1 << 20]]
-        .concat();
-    let answer = attack.send("a Pyro3 bomb", attack.pyro3(), &pyro3(1, &bomb));
+    let bomb = evil::pyro3(evil::PYRO3_COMPRESSED, &evil::zip_bomb());
+    let answer = attack.send("a Pyro3 bomb", attack.pyro3_peer(), &bomb);
     assert!(String::from_utf8_lossy(&answer).contains("PYRO_COMPRESSION"));
-
-    let mut compressed = pyro5(4, 4, &bomb);
-    compressed[9] = 2;
-    let answer = attack.send("a Pyro5 bomb", attack.pyro5(), &compressed);
+    let bomb = evil::pyro5_compressed(&evil::zip_bomb());
+    let answer = attack.send("a Pyro5 bomb", attack.pyro5_peer(), &bomb);
     assert!(String::from_utf8_lossy(&answer).contains("COMPRESSION"));
-    let mut long = pyro5(4, 4, b"");
-    long[12..16].fill(0xff);
-    attack.send("a Pyro5 length", attack.pyro5(), &long);
+    attack.send("a Pyro5 length", attack.pyro5_peer(), &evil::pyro5_too_long());
     for (what, serializer, data) in [
         ("nested msgpack", 4, vec![0x91; 1_000_000]),
         ("a msgpack count", 4, b"\xdd\xff\xff\xff\xff".to_vec()),
         ("nested serpent", 1, vec![b'['; 1_000_000]),
     ] {
-        let answer = attack.send(what, attack.pyro5(), &pyro5(4, serializer, &data));
+        let answer = attack.send(what, attack.pyro5_peer(), &pyro5(4, serializer, &data));
         assert!(String::from_utf8_lossy(&answer).contains("ProtocolError"), "{what}");
     }
 }
 
-/// A connection from another address of this machine, as if from another host.
-fn from_elsewhere(host: u8, port: u16) -> TcpStream {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    bind(&socket, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 1, host), 0)).unwrap();
-    connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).unwrap();
-    socket.into()
-}
-
 #[test]
-fn connections_that_say_nothing_take_no_place_from_an_ide_that_is_there() {
+fn connections_that_say_nothing_take_no_place_from_an_ide_that_is_there_or_comes() {
     let mut attack = Attack::begin();
-    let port = attack.desk.port();
-    // Those that the connector has refused are let go, the rest stay and are silent.
-    let mut silent = VecDeque::new();
-    for round in 0..2000_u16 {
-        let peer = from_elsewhere((round % 200) as u8 + 1, port);
-        peer.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        silent.push_back(peer);
-        if silent.len() > 500 {
-            silent.pop_front();
-        }
+    let mut silent = Strangers::who_say(b"", attack.desk.port());
+    for round in 0..2000 {
+        silent.one_more().unwrap();
         if round % 50 == 0 {
             attack.assert_bounded("silence");
         }
     }
-    let _ = attack.desk.wait_log("connections are served already");
+    for generation in Generation::ALL {
+        assert_eq!(attack.desk.ide(generation).status(), "Empty");
+    }
+    let _ = attack.desk.wait_log("closed: it has shown neither key nor call");
     let log = attack.desk.log();
-    let lines = log.lines().filter(|line| line.contains("connection refused")).count();
-    assert!(lines < 200, "{lines} lines about refused connections");
+    let lines = log.lines().filter(|line| line.contains("neither key nor call")).count();
+    assert!(lines < 200, "{lines} lines about closed connections");
     drop(silent);
     attack.assert_bounded("the end of silence");
+}
+
+#[test]
+fn who_begins_a_message_and_does_not_end_it_is_given_up() {
+    let mut attack = Attack::begin();
+    let port = attack.desk.port();
+    let mut begin = |what, peer: io::Result<TcpStream>, begun: &[u8]| {
+        let mut peer = peer.unwrap();
+        peer.write_all(begun).unwrap();
+        attack.assert_bounded(what);
+        (what, peer)
+    };
+    let slow = [
+        begin("one byte", evil::peer(port), b"P"),
+        begin("a Pyro3 message", evil::pyro3_peer(port), &pyro3_head(0, 1 << 10)),
+        begin("a Pyro5 message", evil::pyro5_peer(port), b"PYRO"),
+        begin("an eRPC message", evil::peer(port), b"\x17\xcc\x08\0\x9e\xc6\0"),
+    ];
+    for (what, mut peer) in slow {
+        let mut answer = Vec::new();
+        peer.read_to_end(&mut answer).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(answer, b"", "{what}");
+        attack.assert_bounded(what);
+    }
+    let _ = attack.desk.wait_log("closed: the peer is silent");
+    let _ = attack.desk.wait_log("closed: the peer stopped in the middle of a message");
 }

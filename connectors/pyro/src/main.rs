@@ -27,7 +27,7 @@ fn wire_version(text: &str) -> Result<WireVersion, String> {
 
 fn main() -> ExitCode {
     let CommandLine { options, pyro3_version } = CommandLine::parse();
-    run("pyro", &options, |connection| async move {
+    run("pyro", &options, move |connection| async move {
         let session = connection.caller.session(None);
         Ok(converse_with(pyro3_version, connection.stream, session).await?)
     })

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plc_connector::admission::Source;
+use plc_connector::places::Source;
 
 /// Handshakes that a source may fail at once.
 pub const BURST: u32 = 20;

@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, Cursor},
+    mem::{Discriminant, discriminant},
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -11,13 +12,14 @@ use std::{
 
 use openssl::error::ErrorStack;
 use plc_connector::{
-    admission::Source,
     api::{
         client::CallError,
         key::{ApiKey, SecretText},
     },
     intake::FIRST_BYTES_DEADLINE,
     limited,
+    logging::RateLimits,
+    places::Source,
     serve::{Caller, Chain as Causes, Connection, Ended},
 };
 use plc_connector_pyro::conversation::converse;
@@ -33,7 +35,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_openssl::SslStream;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::{
     client_hello::{self, Hello},
@@ -52,6 +54,8 @@ pub struct Port {
     told: Mutex<Arc<KeySet>>,
     contexts: Contexts,
     pace: Pace,
+    /// Of the log about refusals, one for each [`Refused`].
+    limits: RateLimits<Discriminant<Refused>>,
 }
 
 /// Why a peer is not served. The log's words, each with the next step; the peer learns none of it.
@@ -99,31 +103,6 @@ enum Refused {
     OpenSsl(#[from] ErrorStack),
 }
 
-impl Refused {
-    /// Logs it.
-    fn tell(&self, peer: SocketAddr) {
-        let reason = Causes(self);
-        match self {
-            Self::Left => debug!(%peer, "{peer}: {reason}"),
-            // After a flood of others this is still to be seen.
-            Self::TooMany => {
-                limited!(warn, message_id = ACCESS_REFUSED, %peer, "{peer} refused: {reason}");
-            }
-            Self::Slow
-            | Self::Plain
-            | Self::TooOld
-            | Self::Unasked(_)
-            | Self::NoKey
-            | Self::Stranger(_)
-            | Self::WrongSecret(_)
-            | Self::Broke(_)
-            | Self::OpenSsl(_) => {
-                limited!(warn, message_id = ACCESS_REFUSED, %peer, "{peer} refused: {reason}");
-            }
-        }
-    }
-}
-
 /// A peer's bytes, behind those that were looked at first.
 type Bytes = Join<Chain<Cursor<Vec<u8>>, OwnedReadHalf>, OwnedWriteHalf>;
 
@@ -134,7 +113,8 @@ impl Port {
     /// When this OpenSSL lacks what is needed.
     pub fn new(key_dirs: Vec<PathBuf>) -> Result<Self, ErrorStack> {
         let (keys, contexts) = (KeyFiles::new(key_dirs), Contexts::new()?);
-        Ok(Self { keys, told: Mutex::default(), contexts, pace: Pace::default() })
+        let (told, pace, limits) = Default::default();
+        Ok(Self { keys, told, contexts, pace, limits })
     }
 
     /// Serves one connection.
@@ -148,7 +128,7 @@ impl Port {
         let (mut stream, Key { id, secret }) = match handshake.await.unwrap_or(Err(Refused::Slow)) {
             Ok(secured) => secured,
             Err(refused) => {
-                refused.tell(peer);
+                self.tell(peer, &refused);
                 return Ok(());
             }
         };
@@ -170,6 +150,7 @@ impl Port {
     ) -> Result<(SslStream<Bytes>, Key), Refused> {
         let (mut reader, writer) = stream.into_split();
         let (hello, first) = first_bytes(&mut reader).await?;
+        caller.standing().heard();
         let versions = match hello {
             Hello::NotTls => return Err(Refused::Plain),
             Hello::Modern => Versions::Modern,
@@ -194,6 +175,16 @@ impl Port {
             (_, Shown::Known(id, _)) => Err(Refused::WrongSecret(id)),
             (_, Shown::Stranger(identity)) => Err(Refused::Stranger(identity)),
             (_, Shown::Nothing) => Err(Refused::NoKey),
+        }
+    }
+
+    /// Logs why a peer is not served.
+    fn tell(&self, peer: SocketAddr, refused: &Refused) {
+        let reason = Causes(refused);
+        if matches!(refused, Refused::Left) {
+            debug!(%peer, "{peer}: {reason}");
+        } else if let Some(suppressed) = self.limits.admit(discriminant(refused), Instant::now()) {
+            warn!(suppressed, message_id = ACCESS_REFUSED, %peer, "{peer} refused: {reason}");
         }
     }
 

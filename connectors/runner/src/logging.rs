@@ -2,7 +2,9 @@
 //! How much log a remote peer can cause.
 
 use std::{
-    sync::Mutex,
+    collections::HashMap,
+    hash::Hash,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -35,7 +37,7 @@ impl RateLimit {
     /// Whether a message may be logged at `now`; then, how many were kept back since the last one.
     #[must_use]
     pub fn admit(&self, now: Instant) -> Option<u64> {
-        let mut guard = self.window.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut guard = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |suppressed| Window { began: now, admitted: 0, suppressed };
         let mut window = match *guard {
             Some(window) if now.saturating_duration_since(window.began) < Self::PERIOD => window,
@@ -57,6 +59,28 @@ impl RateLimit {
 impl Default for RateLimit {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A [`RateLimit`] for each kind of message, so that many of one kind hide no other. Kinds are never forgotten: there
+/// are only so many of them, and no peer can make new ones.
+#[derive(Debug)]
+pub struct RateLimits<K> {
+    kinds: Mutex<HashMap<K, RateLimit>>,
+}
+
+impl<K: Eq + Hash> RateLimits<K> {
+    /// As [`RateLimit::admit`], for a message of this kind.
+    #[must_use]
+    pub fn admit(&self, kind: K, now: Instant) -> Option<u64> {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.entry(kind).or_default().admit(now)
+    }
+}
+
+impl<K> Default for RateLimits<K> {
+    fn default() -> Self {
+        Self { kinds: Mutex::default() }
     }
 }
 
@@ -85,5 +109,11 @@ mod tests {
         let later = start + RateLimit::PERIOD;
         assert_eq!(limit.admit(later), Some(1000 - u64::from(RateLimit::BURST)));
         assert_eq!(limit.admit(later), Some(0));
+    }
+    #[test]
+    fn a_flood_of_one_kind_hides_no_other() {
+        let (limits, now) = (RateLimits::default(), Instant::now());
+        assert_eq!((0..1000).filter(|_| limits.admit("a", now).is_some()).count(), 10);
+        assert_eq!(limits.admit("b", now), Some(0));
     }
 }

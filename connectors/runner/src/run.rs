@@ -23,7 +23,7 @@ const USAGE: u8 = 2;
 /// Exit codes: 0 asked to end or idle, 1 failed, 2 wrong usage.
 pub fn run<C, F>(name: &str, options: &Options, converse: C) -> ExitCode
 where
-    C: Fn(Connection) -> F,
+    C: Fn(Connection) -> F + Clone + Send + 'static,
     F: Future<Output = Ended> + Send + 'static,
 {
     plc_journal::begin();
@@ -47,7 +47,7 @@ pub fn fail(name: &str, error: &(dyn Error + 'static)) -> ExitCode {
 
 fn try_run<C, F>(name: &str, options: &Options, converse: C) -> Result<(), Box<dyn Error>>
 where
-    C: Fn(Connection) -> F,
+    C: Fn(Connection) -> F + Clone + Send + 'static,
     F: Future<Output = Ended> + Send + 'static,
 {
     // One thread: the work is waiting, and a connector is to be small.

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Accepting connections, one task for each, until there is a reason to end.
 
-use std::{
-    error::Error,
-    io,
-    net::SocketAddr,
-    sync::{Arc, OnceLock},
-    task::Poll,
-    time::Duration,
-};
+use std::{error::Error, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use plc_api::{
     client::{CallError, Client},
@@ -23,8 +16,9 @@ use tokio::{
 use tracing::{debug, info};
 
 use crate::{
-    admission::{NotAdmitted, Place, Places, RefusedUsers},
+    admission::{NotAdmitted, RefusedUsers},
     limited,
+    places::{Place, Places, Standing},
     session::{Session, Supervisor},
     stop::{StopReason, StopWatch},
 };
@@ -57,17 +51,28 @@ pub struct Connection {
 pub struct Caller {
     /// Its address; that of an IPv4 host is written as such.
     pub address: SocketAddr,
-    /// The user behind it, if it is a process of this machine; known before the conversation begins.
-    user: Arc<OnceLock<u32>>,
+    /// The user behind it, if it is a process of this machine.
+    user: Option<u32>,
     supervisor: Arc<Supervisor>,
+    standing: Standing,
 }
 
 impl Caller {
-    /// A session for this peer, with the key that it has shown to have.
+    /// A session for this peer, with the key that it has shown to have. With one it is settled, without one by its first
+    /// call.
     #[must_use]
     pub fn session(&self, key: Option<ApiKey>) -> Session {
-        let user = self.user.get().copied();
-        Session::new(self.supervisor.clone(), self.address.to_string(), user, key)
+        if key.is_some() {
+            self.standing.settle();
+        }
+        Session::new(self.supervisor.clone(), self.address.to_string(), self.user, key)
+            .settling(self.standing.clone())
+    }
+
+    /// How it stands in the queue for places.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// What the configuration says to connectors, asked of the supervisor now.
@@ -110,25 +115,23 @@ pub async fn serve<C, F>(
     converse: C,
 ) -> Finished
 where
-    C: Fn(Connection) -> F,
+    C: Fn(Connection) -> F + Clone + Send + 'static,
     F: Future<Output = Ended> + Send + 'static,
 {
-    let supervisor = Arc::new(service.supervisor);
-    let refused = Arc::new(service.refused);
+    let Service { supervisor, refused, idle_exit } = service;
+    let (supervisor, refused) = (Arc::new(supervisor), Arc::new(refused));
     let places = Places::default();
     let mut conversations = JoinSet::new();
     loop {
-        let idle = idle(service.idle_exit, conversations.is_empty());
+        let idle = idle(idle_exit, conversations.is_empty());
         tokio::select! {
             accepted = accept(&listeners) => match accepted {
                 Ok((stream, peer)) => match places.take(peer.ip()) {
                     Ok(place) => {
-                        let (local, user) = (prepare(&stream), Arc::default());
-                        let supervisor = supervisor.clone();
-                        let caller = Caller { address: peer, user: Arc::clone(&user), supervisor };
-                        let talk = converse(Connection { stream, caller });
-                        let admission = Admission { refused: refused.clone(), place, peer, local, user };
-                        conversations.spawn(conversation(admission, talk));
+                        let (supervisor, refused) = (supervisor.clone(), refused.clone());
+                        let newcomer = Newcomer { stream, peer, standing: place.standing(), supervisor };
+                        let conversation = conversation(newcomer, refused, converse.clone());
+                        conversations.spawn(in_its_place(place, peer, conversation));
                     }
                     Err(error) => limited!(warn, %peer, %error, "connection refused from {peer}: {error}"),
                 },
@@ -184,24 +187,53 @@ async fn idle(after: Option<Duration>, nobody_here: bool) {
     }
 }
 
-/// What is decided by before a conversation begins, and what comes of it.
-struct Admission {
-    refused: Arc<RefusedUsers>,
-    place: Place,
+/// One who has come and may not be served.
+struct Newcomer {
+    stream: TcpStream,
     peer: SocketAddr,
-    local: io::Result<SocketAddr>,
-    user: Arc<OnceLock<u32>>,
+    standing: Standing,
+    supervisor: Arc<Supervisor>,
 }
 
-async fn conversation(admission: Admission, talk: impl Future<Output = Ended> + Send) {
-    let Admission { refused, place, peer, local, user } = admission;
-    let admitted = match local {
-        Ok(local) => refused.check(peer, local).await,
-        Err(error) => Err(NotAdmitted::Lookup(error)),
-    };
-    match admitted {
-        Ok(None) => {}
-        Ok(Some(uid)) => drop(user.set(uid)),
+impl Newcomer {
+    /// Finds out whether it is served.
+    async fn admit(self, refused: &RefusedUsers) -> Result<Connection, NotAdmitted> {
+        let Self { stream, peer, standing, supervisor } = self;
+        let local = prepare(&stream).map_err(NotAdmitted::Lookup)?;
+        let (mut check, mut word) = (pin!(refused.check(peer, local)), [0]);
+        // Whoever speaks meanwhile is to be known for it.
+        let user = tokio::select! {
+            user = &mut check => user?,
+            Ok(1) = stream.peek(&mut word) => {
+                standing.heard();
+                check.await?
+            }
+        };
+        let caller = Caller { address: peer, user, supervisor, standing };
+        Ok(Connection { stream, caller })
+    }
+}
+
+/// Has the conversation as long as it may keep its place.
+async fn in_its_place(place: Place, peer: SocketAddr, conversation: impl Future<Output = ()>) {
+    tokio::select! {
+        () = conversation => {}
+        () = place.displaced() => limited!(
+            warn,
+            %peer,
+            "connection of {peer} closed: it has shown neither key nor call, and another needs its place"
+        ),
+    }
+}
+
+async fn conversation<F: Future<Output = Ended>>(
+    newcomer: Newcomer,
+    refused: Arc<RefusedUsers>,
+    converse: impl Fn(Connection) -> F,
+) {
+    let peer = newcomer.peer;
+    let connection = match newcomer.admit(&refused).await {
+        Ok(connection) => connection,
         Err(error) => {
             limited!(
                 warn,
@@ -212,13 +244,12 @@ async fn conversation(admission: Admission, talk: impl Future<Output = Ended> + 
             );
             return;
         }
-    }
+    };
     debug!(%peer, "connected");
-    match talk.await {
+    match converse(connection).await {
         Ok(()) => debug!(%peer, "disconnected"),
         Err(error) => limited!(info, %peer, "connection of {peer} closed: {}", Chain(&*error)),
     }
-    drop(place);
 }
 
 /// Shows an error with its causes.

@@ -11,19 +11,25 @@ use plc_api::{
     client::{CallError, Client},
     key::ApiKey,
     limits,
-    log::{LogCounts, LogLevel},
+    log::{LogLevel, LogMessage},
     message::{ApiError, ExtraFile, InstallRequest, Reply, Request, WhenRunning},
     plc::{PlcStatus, Snapshot},
     program::{BlobId, FileName, ProgramMd5},
     trace::{TraceRefusal, TraceVariable},
+    wamp::WampSettings,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
 use tracing::debug;
 
 use crate::{
     call::{CallRefused, PlcAnswer, PlcCall, Program, ProgramFiles},
     limited,
+    places::Standing,
     upload::Upload,
+    view::{self, View},
 };
 
 /// The longest a call may take. Loading, starting and stopping a program have shorter deadlines of their own in the
@@ -64,8 +70,10 @@ pub struct Session {
     key: Option<ApiKey>,
     client: Option<Client>,
     no_attempt_before: Option<Instant>,
-    last_counts: LogCounts,
+    view: View,
     upload: Option<Upload>,
+    /// Of a peer that has made no call yet.
+    unsettled: Option<Standing>,
 }
 
 impl Session {
@@ -85,15 +93,57 @@ impl Session {
             key,
             client: None,
             no_attempt_before: None,
-            last_counts: LogCounts::default(),
+            view: View::default(),
             upload: None,
+            unsettled: None,
         }
+    }
+
+    /// Lets the first call settle the peer that has this standing.
+    pub(crate) fn settling(mut self, standing: Standing) -> Self {
+        self.unsettled = Some(standing);
+        self
     }
 
     /// Whom this session speaks for: address and port.
     #[must_use]
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// What this session sees of the PLC.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view.clone()
+    }
+
+    /// The snapshots of the connection that there is now, or is made now; they close with it.
+    ///
+    /// # Errors
+    /// [`CallRefused::Unreachable`].
+    pub async fn snapshots(&mut self) -> Result<watch::Receiver<Arc<Snapshot>>, CallRefused> {
+        Ok(self.connected().await.map_err(refused)?.snapshots())
+    }
+
+    /// Messages of the PLC log, from this id on, at most so many; oldest first.
+    ///
+    /// # Errors
+    /// [`CallRefused::Unreachable`], [`CallRefused::Refused`].
+    pub async fn read_log(
+        &mut self,
+        level: LogLevel,
+        from: u32,
+        max: u32,
+    ) -> Result<Vec<LogMessage>, CallRefused> {
+        self.ask(Request::ReadLog { level, from, max }, fitting!(Reply::Log(x) => x)).await
+    }
+
+    /// What the configuration says to the WAMP connector.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or does not serve this peer.
+    pub async fn wamp_settings(&mut self) -> Result<WampSettings, CallError> {
+        self.try_ask(Request::WampSettings, fitting!(Reply::Wamp(x) => *x)).await
     }
 
     /// Carries out one call.
@@ -105,6 +155,9 @@ impl Session {
     /// A call that is dropped may still be carried out.
     pub async fn execute(&mut self, call: PlcCall) -> Result<PlcAnswer, CallRefused> {
         let (name, begun) = (call.name(), Instant::now());
+        if let Some(standing) = self.unsettled.take() {
+            standing.settle();
+        }
         let result = self.dispatch(call).await;
         let elapsed_ms = begun.elapsed().as_millis();
         match &result {
@@ -123,25 +176,16 @@ impl Session {
     async fn dispatch(&mut self, call: PlcCall) -> Result<PlcAnswer, CallRefused> {
         match call {
             PlcCall::Identity => self.identity().await,
-            PlcCall::Status => {
-                let (status, counts) = match self.snapshot().await {
-                    Ok(snapshot) => (snapshot.status, snapshot.log_counts),
-                    // IDEs cannot do without an answer here; nothing is known but that something is broken.
-                    Err(error) => {
-                        limited!(warn, peer = %self.peer, %error, "the PLC's state is not known: {error}");
-                        (PlcStatus::Broken, self.last_counts)
-                    }
-                };
-                self.last_counts = counts;
-                Ok(PlcAnswer::Status { status, counts })
-            }
-            PlcCall::MatchMd5(text) => {
-                let snapshot = self.snapshot().await?;
-                let installed = snapshot.program.as_ref();
-                Ok(PlcAnswer::Matches(
-                    installed.is_some_and(|program| program.md5.as_str() == text),
-                ))
-            }
+            PlcCall::Status => match self.snapshot().await {
+                Ok(snapshot) => Ok(view::status(&snapshot)),
+                // IDEs cannot do without an answer here; nothing is known but that something is broken.
+                Err(error) => {
+                    limited!(warn, peer = %self.peer, %error, "the PLC's state is not known: {error}");
+                    let counts = self.view.last_counts();
+                    Ok(PlcAnswer::Status { status: PlcStatus::Broken, counts })
+                }
+            },
+            PlcCall::MatchMd5(text) => Ok(view::matches(&*self.snapshot().await?, &text)),
             PlcCall::LogMessage { level, id } => self.log_message(level, id).await,
             PlcCall::ResetLog => self.order(Request::ResetLog).await,
             PlcCall::PurgeBlobs => self.purge().await,
@@ -249,8 +293,7 @@ impl Session {
         let Some(level) = LogLevel::from_number(level) else {
             return Ok(PlcAnswer::LogMessage(None));
         };
-        let request = Request::ReadLog { level, from: id, max: 1 };
-        let messages = self.ask(request, fitting!(Reply::Log(x) => x)).await?;
+        let messages = self.read_log(level, id, 1).await?;
         // Ids that are gone are passed over, so the first message may be a later one.
         let first = messages.into_iter().next();
         Ok(PlcAnswer::LogMessage(first.filter(|found| found.id == id)))
@@ -367,7 +410,9 @@ impl Session {
             None => {
                 // The new connection knows nothing of blobs.
                 self.upload = None;
-                self.connect().await?
+                let client = self.connect().await?;
+                self.view.look_at(client.snapshots());
+                client
             }
         };
         Ok(self.client.insert(client))
@@ -419,7 +464,7 @@ fn refused(error: CallError) -> CallRefused {
 }
 
 fn is_alive(client: &Client) -> bool {
-    client.snapshots().has_changed().is_ok()
+    view::is_live(&client.snapshots())
 }
 
 fn few_enough(extra_files: usize) -> Result<(), CallRefused> {

@@ -11,8 +11,9 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use plc_connector::{
-    admission::{CONNECTIONS_PER_SOURCE, RefusedUsers},
+    admission::RefusedUsers,
     listen,
+    places::{CONNECTIONS_PER_SOURCE, NEWCOMERS_PER_SOURCE},
     serve::{Connection, Ended, Finished, Service, serve},
     session::Supervisor,
     stop::StopWatch,
@@ -39,10 +40,11 @@ fn start(listeners: Vec<TcpListener>, idle_exit: Option<Duration>) -> JoinHandle
     tokio::spawn(serve(service, listeners, stop, echo))
 }
 
-/// Sends each byte back; fails at `f`, panics at `p`.
+/// Sends each byte back, and is settled by the first; fails at `f`, panics at `p`.
 async fn echo(connection: Connection) -> Ended {
     let mut stream = connection.stream;
     while let Ok(byte) = stream.read_u8().await {
+        connection.caller.standing().settle();
         match byte {
             b'f' => return Err("failed on purpose".into()),
             b'p' => panic!("on purpose"),
@@ -87,6 +89,24 @@ async fn a_source_with_all_its_places_is_refused_until_one_is_free() {
     assert!(leaving.read_u8().await.is_err());
     let trying = async { while !answers(&mut TcpStream::connect(address).await.unwrap()).await {} };
     timeout(Duration::from_secs(60), trying).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_says_nothing_gives_way_to_the_next_and_who_spoke_does_not() {
+    let (address, listeners) = listener();
+    let _serving = start(listeners, None);
+    let mut first = TcpStream::connect(address).await.unwrap();
+    assert!(answers(&mut first).await);
+    let mut silent = Vec::new();
+    for _ in 0..=NEWCOMERS_PER_SOURCE {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    // Only the oldest is closed.
+    assert!(silent.remove(0).read_u8().await.is_err());
+    let mut last = silent.pop().unwrap();
+    assert!(answers(&mut last).await);
+    assert!(answers(&mut first).await);
+    assert!(answers(&mut silent[0]).await);
 }
 
 #[tokio::test]

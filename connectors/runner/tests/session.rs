@@ -78,6 +78,38 @@ async fn status_and_md5_are_answered_without_asking_and_never_older_than_the_las
 }
 
 #[tokio::test]
+async fn a_view_answers_while_a_call_is_under_way_and_only_while_there_is_a_connection() {
+    let mut stub = obedient();
+    let mut session = session(&stub);
+    let view = session.view();
+    let status = || match view.answer(&PlcCall::Status) {
+        Some(PlcAnswer::Status { status, .. }) => Some(status),
+        None => None,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(status(), None);
+    session.execute(PlcCall::Status).await.unwrap();
+    stub.hold(Request::Start);
+    let looking = async {
+        while stub.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(status(), Some(PlcStatus::Empty));
+        assert_eq!(view.answer(&PlcCall::Stop), None);
+        stub.release();
+    };
+    let (started, ()) = tokio::join!(session.execute(PlcCall::Start), looking);
+    assert_eq!((started, status()), (Ok(PlcAnswer::Done), Some(PlcStatus::Started)));
+    stub.die().await;
+    let noticed = async {
+        while status().is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(60), noticed).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_supervisor_learns_for_whom_a_session_speaks() {
     let stub = obedient();
     let mut session = session_with(&stub, Some(key("somebody")));

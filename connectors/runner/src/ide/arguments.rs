@@ -109,23 +109,32 @@ pub fn read_trace(token: Option<u32>) -> Result<PlcCall, CallRefused> {
     }
 }
 
-/// A list of index, name of the IEC type, and the value to force or `None`.
+/// A list of index, name of the IEC type, and the value to force or `None`; since 2024 without the type, and with the
+/// value's bytes.
 fn trace_list(entries: Vec<Value>) -> Option<Result<Vec<TraceVariable>, CallRefused>> {
     let mut variables = Vec::with_capacity(entries.len());
     for entry in entries {
-        let [index, iec_type, value] = entry.into_list()?.try_into().ok()?;
+        let mut entry = entry.into_list()?;
+        let (index, value) = match entry.len() {
+            2 | 3 => (entry.remove(0), entry.pop()?),
+            _ => return None,
+        };
         let Ok(index) = u32::try_from(index.as_int()?) else {
             return Some(Err(CallRefused::Trace(TraceRefusal::Invalid)));
         };
-        let iec_type = text(iec_type)?;
-        let mut force = None;
-        if value != Value::None {
-            let Some(bytes) = force::bytes_of(&iec_type, &value) else {
-                return Some(Err(CallRefused::Trace(TraceRefusal::ForceSize)));
-            };
-            force = Some(bytes.into());
-        }
-        variables.push(TraceVariable { index, force });
+        let iec_type = match entry.pop() {
+            Some(iec_type) => Some(text(iec_type)?),
+            None => None,
+        };
+        let force = match (iec_type, value) {
+            (_, Value::None) => None,
+            (Some(iec_type), value) => match force::bytes_of(&iec_type, &value) {
+                None => return Some(Err(CallRefused::Trace(TraceRefusal::ForceSize))),
+                bytes => bytes,
+            },
+            (None, value) => Some(bytes(value)?).filter(|bytes| !bytes.is_empty()),
+        };
+        variables.push(TraceVariable { index, force: force.map(Into::into) });
     }
     Some(Ok(variables))
 }
@@ -137,4 +146,50 @@ fn blob_id(value: Value) -> Option<Result<BlobId, CallRefused>> {
     }
     let id = bytes(value)?;
     Some(BlobId::from_slice(&id).ok_or(CallRefused::UnknownBlob))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(entries: Vec<Vec<Value>>) -> Option<Result<PlcCall, CallRefused>> {
+        let entries = entries.into_iter().map(Value::List).collect();
+        plc_call(Method::SetTraceVariablesList, vec![Value::List(entries)])
+    }
+
+    fn set(variables: &[(u32, Option<&[u8]>)]) -> Option<Result<PlcCall, CallRefused>> {
+        let variable = |&(index, force): &(u32, Option<&[u8]>)| TraceVariable {
+            index,
+            force: force.map(|bytes| bytes.to_vec().into()),
+        };
+        Some(Ok(PlcCall::SetTrace(variables.iter().map(variable).collect())))
+    }
+
+    #[test]
+    fn a_variable_comes_with_its_type_and_a_value_or_with_the_value_s_bytes_alone() {
+        let typed = list(vec![
+            vec![7.into(), Value::text("BOOL"), true.into()],
+            vec![8.into(), Value::Bytes(b"INT".to_vec()), Value::None],
+        ]);
+        assert_eq!(typed, set(&[(7, Some(&[1])), (8, None)]));
+        let untyped = list(vec![
+            vec![7.into(), Value::Bytes(vec![1, 2])],
+            vec![8.into(), Value::None],
+            vec![9.into(), Value::Bytes(vec![])],
+        ]);
+        assert_eq!(untyped, set(&[(7, Some(&[1, 2])), (8, None), (9, None)]));
+    }
+
+    #[test]
+    fn what_is_no_variable_is_no_list() {
+        for entry in [
+            vec![],
+            vec![7.into()],
+            vec![7.into(), 8.into()],
+            vec![7.into(), 8.into(), Value::None],
+            vec![7.into(), Value::text("BOOL"), Value::None, Value::None],
+        ] {
+            assert_eq!(list(vec![entry.clone()]), None, "{entry:?}");
+        }
+    }
 }

@@ -18,7 +18,8 @@ use plc_connector::api::{
 };
 use tempfile::TempDir;
 use tokio::{
-    net::{UnixListener, UnixStream},
+    net::{UnixListener, UnixStream, unix::OwnedWriteHalf},
+    sync::{Mutex as AsyncMutex, watch},
     task::JoinSet,
 };
 
@@ -38,6 +39,10 @@ struct Seen {
     requests: Mutex<Vec<Request>>,
     snapshot: Mutex<Snapshot>,
     refusal: Mutex<Option<Refusal>>,
+    /// Says that the snapshot has changed by itself.
+    changed: watch::Sender<()>,
+    /// While set, this request is not answered.
+    held: watch::Sender<Option<Request>>,
 }
 
 impl Stub {
@@ -70,6 +75,22 @@ impl Stub {
         self.seen.requests.lock().unwrap().clone()
     }
 
+    /// Changes the snapshot, and tells everybody.
+    pub(crate) fn publish(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.seen.snapshot.lock().unwrap());
+        self.seen.changed.send_replace(());
+    }
+
+    /// Does not answer this request until [`Self::release`].
+    pub(crate) fn hold(&self, request: Request) {
+        self.seen.held.send_replace(Some(request));
+    }
+
+    /// Answers what was held.
+    pub(crate) fn release(&self) {
+        self.seen.held.send_replace(None);
+    }
+
     /// From now on lets nobody in, and sends away who is there.
     pub(crate) async fn refuse(&mut self, reason: &str) {
         *self.seen.refusal.lock().unwrap() = Some(Refusal { reason: reason.to_owned() });
@@ -98,26 +119,51 @@ impl Stub {
     }
 }
 
-async fn talk(mut stream: UnixStream, seen: &Seen, answer: &Answer) -> Result<(), CallError> {
-    let hello = read_frame(&mut stream).await?;
+async fn talk(stream: UnixStream, seen: &Seen, answer: &Answer) -> Result<(), CallError> {
+    let (mut reader, mut writer) = stream.into_split();
+    let hello = read_frame(&mut reader).await?;
     seen.hellos.lock().unwrap().push(hello);
     let refusal = seen.refusal.lock().unwrap().clone();
     if let Some(refusal) = refusal {
-        return write_frame(&mut stream, &HelloReply::Refused(refusal)).await;
+        return write_frame(&mut writer, &HelloReply::Refused(refusal)).await;
     }
     let welcome = HelloReply::Welcome(Welcome {
         api_version: API_VERSION,
         release: RELEASE.to_owned(),
         settings: ConnectorSettings::default(),
     });
-    write_frame(&mut stream, &welcome).await?;
-    let publish = || ServerMessage::Snapshot(Box::new(seen.snapshot.lock().unwrap().clone()));
-    write_frame(&mut stream, &publish()).await?;
-    loop {
-        let ClientMessage { id, request } = read_frame(&mut stream).await?;
-        let result = answer(&request, &mut seen.snapshot.lock().unwrap());
-        seen.requests.lock().unwrap().push(request);
-        write_frame(&mut stream, &publish()).await?;
-        write_frame(&mut stream, &ServerMessage::Reply { id, result }).await?;
+    write_frame(&mut writer, &welcome).await?;
+    let writer = AsyncMutex::new(writer);
+    let mut changed = seen.changed.subscribe();
+    seen.publish(&writer).await?;
+    let publishing = async {
+        while changed.changed().await.is_ok() {
+            seen.publish(&writer).await?;
+        }
+        Ok(())
+    };
+    let answering = async {
+        loop {
+            let ClientMessage { id, request } = read_frame(&mut reader).await?;
+            seen.requests.lock().unwrap().push(request.clone());
+            let mut held = seen.held.subscribe();
+            let _ = held.wait_for(|held| held.as_ref() != Some(&request)).await;
+            let result = answer(&request, &mut seen.snapshot.lock().unwrap());
+            seen.publish(&writer).await?;
+            let reply = ServerMessage::Reply { id, result };
+            write_frame(&mut *writer.lock().await, &reply).await?;
+        }
+    };
+    tokio::select! {
+        end = publishing => end,
+        end = answering => end,
+    }
+}
+
+impl Seen {
+    async fn publish(&self, writer: &AsyncMutex<OwnedWriteHalf>) -> Result<(), CallError> {
+        let mut writer = writer.lock().await;
+        let snapshot = self.snapshot.lock().unwrap().clone();
+        write_frame(&mut *writer, &ServerMessage::Snapshot(Box::new(snapshot))).await
     }
 }
