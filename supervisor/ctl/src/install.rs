@@ -106,9 +106,11 @@ pub(crate) async fn install(
     let mut extra_files = Vec::new();
     for file in &plan.extra {
         let (name, data) = (file.name.as_str(), read(&file.path)?);
+        // A name has no NUL, so no other name with another content has the same digest.
+        let seed = format!("{name}\0");
         extra_files.push(ExtraFile {
             name: file.name.clone(),
-            blob: send(session, &mut progress, name, name, &data).await?,
+            blob: send(session, &mut progress, name, &seed, &data).await?,
         });
     }
     let seed = plan.md5.as_str();

@@ -35,6 +35,9 @@ const READ_BYTES: usize = 64 << 10;
 /// Linux's number for /dev/null (`Documentation/admin-guide/devices.txt`: character device 1, 3).
 const DEV_NULL: (u32, u32) = (1, 3);
 
+/// The seed of the library's blob: the one with an empty name in front of its NUL, see [`seed`].
+const LIBRARY_SEED: &[u8] = b"\0";
+
 /// Why a parcel was not taken.
 #[derive(Debug, Error)]
 pub enum ParcelError {
@@ -76,13 +79,22 @@ impl Parcel {
         };
         let program = Regular::new(self.program.into(), "the program")?;
         let mut digest = Md5::new();
-        let library = program.copy(b"program", blobs, |data| digest.update(data))?;
+        let library = program.copy(LIBRARY_SEED, blobs, |data| digest.update(data))?;
         let md5 = match given {
             Some(md5) => md5,
             None => md5_text(&digest.finalize())?,
         };
         let mut extra_files = extra_files(self.extra_files.into(), self.uid, blobs)?;
         extra_files.sort_by(|a, b| a.name.cmp(&b.name));
+        // Only a tar can hold two, and which of them is meant nobody knows.
+        if let Some(twice) = extra_files.windows(2).find_map(|two| match two {
+            [a, b] if a.name == b.name => Some(&a.name),
+            _ => None,
+        }) {
+            return Err(ParcelError::Bad(format!(
+                "the extra file {twice} is there twice; make the tar file again"
+            )));
+        }
         Ok(InstallRequest { md5, library, extra_files, when_running: WhenRunning::Refuse })
     }
 }
@@ -124,7 +136,7 @@ fn directory(dir: &File, uid: u32, blobs: &mut Blobs) -> Result<Vec<ExtraFile>, 
         check_count(found.len())?;
         let file = open_in(dir, name, uid)?;
         let name = file_name(name.to_str().map_err(|_| not_utf8(&name.to_string_lossy()))?)?;
-        let blob = file.copy(name.as_str().as_bytes(), blobs, |_| ())?;
+        let blob = file.copy(&seed(&name), blobs, |_| ())?;
         found.push(ExtraFile { name, blob });
     }
     Ok(found)
@@ -246,6 +258,12 @@ impl io::Read for FromBeginning<'_> {
         self.at += u64::try_from(count).unwrap_or(u64::MAX);
         Ok(count)
     }
+}
+
+/// The seed of an extra file's blob. A blob is named by the digest of seed and content together, and a name has no NUL;
+/// so another file's name with another content never is the same blob.
+pub(super) fn seed(name: &FileName) -> Vec<u8> {
+    [name.as_str().as_bytes(), b"\0"].concat()
 }
 
 /// Whether one more extra file is too many.

@@ -11,7 +11,7 @@ use tar::{Archive, Entry, EntryType, PaxExtensions};
 
 use super::{
     blobs::Blobs,
-    parcel::{FromBeginning, ParcelError, Regular, check_count, file_name, not_utf8},
+    parcel::{FromBeginning, ParcelError, Regular, check_count, file_name, not_utf8, seed},
 };
 
 /// Bytes of a header's extension: a name and some times.
@@ -28,14 +28,22 @@ const HEADERS: usize = 8192;
 pub(super) fn unpack(file: &Regular, blobs: &mut Blobs) -> Result<Vec<ExtraFile>, ParcelError> {
     let mut archive = Archive::new(FromBeginning::new(file));
     let mut found = Vec::new();
-    // From headers that speak of the next one.
+    // From headers that speak of the next one, which must be there.
     let mut long_name = None;
+    let mut speaks_of_next = false;
     for (count, entry) in archive.entries().map_err(|e| no_tar(&e))?.raw(true).enumerate() {
         if count >= HEADERS {
             return Err(bad("has too many entries"));
         }
         let mut entry = entry.map_err(|error| no_tar(&error))?;
         let kind = entry.header().entry_type();
+        if kind != EntryType::XGlobalHeader {
+            let spoke_of_this = speaks_of_next;
+            speaks_of_next = matches!(kind, EntryType::XHeader | EntryType::GNULongName);
+            if spoke_of_this && speaks_of_next {
+                return Err(ambiguous());
+            }
+        }
         match kind {
             // A word about the whole archive, such as the commit it was made of.
             EntryType::XGlobalHeader => {}
@@ -66,7 +74,7 @@ pub(super) fn unpack(file: &Regular, blobs: &mut Blobs) -> Result<Vec<ExtraFile>
             }
         }
     }
-    Ok(found)
+    if speaks_of_next { Err(cut_short()) } else { Ok(found) }
 }
 
 fn take<R: std::io::Read>(
@@ -80,9 +88,9 @@ fn take<R: std::io::Read>(
     let name = file_name(name)?;
     let (begin, size) = (entry.raw_file_position(), entry.size());
     if begin.checked_add(size).is_none_or(|end| end > file.length()) {
-        return Err(bad("is cut short; make it again"));
+        return Err(cut_short());
     }
-    let blob = file.copy_part(begin, size, name.as_str().as_bytes(), blobs, |_| ())?;
+    let blob = file.copy_part(begin, size, &seed(&name), blobs, |_| ())?;
     Ok(ExtraFile { name, blob })
 }
 
@@ -102,6 +110,7 @@ fn pax_name(content: &[u8]) -> Result<Option<Vec<u8>>, ParcelError> {
     for record in PaxExtensions::new(content) {
         let record = record.map_err(|error| no_tar(&error))?;
         match record.key_bytes() {
+            b"path" if name.is_some() => return Err(ambiguous()),
             b"path" => name = Some(record.value_bytes().to_owned()),
             // Only what does not fit the bounds needs its size here.
             b"size" => return Err(bad("has a file that is too large")),
@@ -120,6 +129,15 @@ fn not_taken(name: &[u8]) -> ParcelError {
         "{shown:?} in the tar file of extra files is not a regular file; links, subdirectories, devices and sparse \
          files are not taken"
     ))
+}
+
+/// What one reader takes for the name, another may not.
+fn ambiguous() -> ParcelError {
+    bad("names an entry twice; make it again")
+}
+
+fn cut_short() -> ParcelError {
+    bad("is cut short; make it again")
 }
 
 fn no_tar(error: &std::io::Error) -> ParcelError {

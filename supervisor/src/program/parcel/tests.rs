@@ -132,6 +132,23 @@ fn long_names_come_in_gnu_and_pax_headers() {
 }
 
 #[test]
+fn names_and_contents_that_are_the_same_in_a_row_stay_apart() {
+    let mut place = Place::new();
+    let same = [("a", "bc"), ("ab", "c"), ("program", "s"), ("pro", "grams"), ("programs", "")];
+    let mut expected = same.map(|(name, content)| (name.to_owned(), content.as_bytes().to_vec()));
+    expected.sort();
+    let extra = place.path("extra");
+    let tar = place.tar(|tar| {
+        for (name, content) in same {
+            fs::write(extra.join(name), content).unwrap();
+            tar.append_path_with_name(extra.join(name), name).unwrap();
+        }
+    });
+    assert_eq!(place.files(&tar), expected);
+    assert_eq!(place.files(&extra), expected);
+}
+
+#[test]
 fn no_entry_leads_anywhere_else() {
     let mut place = Place::new();
     let no_names: [&[u8]; 7] =
@@ -204,9 +221,31 @@ fn what_is_no_whole_tar_is_said_to_be_none() {
         fs::write(&tar, &whole[..length]).unwrap();
         assert!(matches!(place.unpack(&tar), Err(ParcelError::Bad(_))), "{length} bytes");
     }
+    for kind in [EntryType::XHeader, EntryType::GNULongName] {
+        let nothing_follows = place.tar_of(b"x", kind, 12, b"12 path=abc\n");
+        place.assert_bad(&nothing_follows, "cut short");
+    }
     let gzip = place.path("gzip");
     fs::write(&gzip, [&[0x1f, 0x8b][..], &[9; 2000]].concat()).unwrap();
     place.assert_bad(&gzip, "not compressed");
+}
+
+#[test]
+fn an_archive_that_can_be_read_in_two_ways_is_refused() {
+    let mut place = Place::new();
+    let twice = b"9 path=a\n9 path=b\n";
+    let twice = place.tar_of(b"x", EntryType::XHeader, 18, twice);
+    place.assert_bad(&twice, "names an entry twice");
+    let headers = place.tar(|tar| {
+        for (kind, content) in
+            [(EntryType::GNULongName, &b"a"[..]), (EntryType::XHeader, b"9 path=b\n")]
+        {
+            let size = content.len().try_into().unwrap();
+            tar.append(&header(b"x", kind, size), content).unwrap();
+        }
+        tar.append(&header(b"c", EntryType::Regular, 0), &b""[..]).unwrap();
+    });
+    place.assert_bad(&headers, "names an entry twice");
 }
 
 #[test]
@@ -242,6 +281,20 @@ fn a_directory_holds_no_more_than_is_allowed() {
         fs::write(extra.join(n.to_string()), "").unwrap();
     }
     place.assert_bad(&extra, "more than 1000");
+}
+
+#[test]
+fn a_file_that_is_there_twice_is_refused_whatever_it_holds() {
+    let mut place = Place::new();
+    for [first, second] in [["1", "2"], ["", "2"], ["1", ""], ["1", "1"], ["", ""]] {
+        let tar = place.tar(|tar| {
+            for content in [first, second] {
+                let size = content.len().try_into().unwrap();
+                tar.append(&header(b"x", EntryType::Regular, size), content.as_bytes()).unwrap();
+            }
+        });
+        place.assert_bad(&tar, "the extra file x is there twice");
+    }
 }
 
 #[test]
