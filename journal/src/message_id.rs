@@ -25,6 +25,8 @@ message_ids! {
     ACCESS_REFUSED = "b74c5922f5c643708c722e6861eef62c";
     /// The configuration cannot be used.
     CONFIGURATION = "4d195135c79c4947861e93cb460dfc54";
+    /// What the configuration or the program asks of WAMP cannot be done as it was asked for.
+    WAMP_SETTINGS = "f5e16d8f57dc45119461e5a277de6dfe";
     /// A newer release is installed and waits until no program runs.
     UPGRADE_WAITS = "2ff0ad7689664cffa82f767f1da53bda";
     /// A key was made, told or revoked, or pairing was opened.

@@ -77,9 +77,12 @@ impl Door {
             ) => Err(ApiError::NotAllowed(format!(
                 "keys are the operator's and not to be had through {name}; use `plcctl pair` and `plcctl psk`"
             ))),
-            (Self::Connector(KEYED), Request::DeviceKey) => Err(ApiError::NotAllowed(format!(
-                "who comes through {KEYED} has a key; the device's is told without TLS, while `plcctl pair` lets it"
-            ))),
+            // Who comes through the one has a key, and through the other everybody in a realm.
+            (Self::Connector(name @ (KEYED | WAMP)), Request::DeviceKey) => {
+                Err(ApiError::NotAllowed(format!(
+                    "the device's key is not told through {name}, but at the IDE port, while `plcctl pair` lets it"
+                )))
+            }
             (
                 Self::People | Self::Connector(_),
                 Request::WampSettings | Request::ReportRouter(_),
@@ -292,6 +295,7 @@ mod tests {
         }
         assert!(Door::Connector("pyro").allows(&Request::DeviceKey).is_ok());
         assert!(Door::Connector("pyros").allows(&Request::DeviceKey).is_err());
+        assert!(Door::Connector("wamp").allows(&Request::DeviceKey).is_err());
         assert!(Door::People.allows(&Request::DeviceKey).is_err());
     }
 

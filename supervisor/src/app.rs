@@ -41,6 +41,7 @@ use crate::{
     services::{Connections, Services},
     state::{Carry, Machine},
     upgrade,
+    wamp::Wamp,
     worker_link::Sinks,
     worker_process::{Launch, SocketLauncher, SpawnLauncher},
 };
@@ -88,16 +89,25 @@ pub async fn run(
     let transfers = TransferArea::open(&paths.state_dir.join("transfer"))?;
     let autostart = config.autostart;
     let (connectors, settings) = watch::channel(config.connectors);
-    let (driver, sinks, gauge) = driver(&paths, config, connectors, source, &store, &transfers);
+    let core = core(&paths, config, connectors, source, &store, &transfers)?;
+    let Core { driver, sinks, gauge, wamp } = core;
     let first = first(&paths, autostart, store.wish(), &sinks);
     let (requests, queue) = mpsc::channel(REQUESTS);
     let listeners = listen(&paths, place)?;
     let keys = keys(&paths, &sinks);
     let mut driving = tokio::spawn(driver.run(queue, first));
     let connections = Connections::default();
-    let services =
-        Services { driver: requests, sinks, gauge, store, transfers, connections, keys, settings };
-    let services = Arc::new(services);
+    let services = Arc::new(Services {
+        driver: requests,
+        sinks,
+        gauge,
+        store,
+        transfers,
+        connections,
+        keys,
+        settings,
+        wamp,
+    });
     let mut serving = JoinSet::new();
     serving.spawn(notify::status(services.sinks.published.subscribe()));
     for (listener, door) in listeners {
@@ -181,15 +191,23 @@ async fn reload(services: &Services) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The driver of the PLC that is on disk, and what it shares with those who serve clients.
-fn driver(
+/// The driver, and what it shares with those who serve clients.
+struct Core {
+    driver: Driver,
+    sinks: Sinks,
+    gauge: Arc<Mutex<Gauge>>,
+    wamp: Arc<Wamp>,
+}
+
+/// That of the PLC which is on disk.
+fn core(
     paths: &Paths,
     config: Config,
     connectors: watch::Sender<ConnectorSettings>,
     source: WorkerSource,
     store: &Arc<Store>,
     transfers: &Arc<TransferArea>,
-) -> (Driver, Sinks, Arc<Mutex<Gauge>>) {
+) -> anyhow::Result<Core> {
     let program = store.current().unwrap_or_else(|error| {
         tracing::error!(
             %error,
@@ -198,6 +216,7 @@ fn driver(
         None
     });
     let wish = store.wish();
+    let program_dir = program.as_ref().map(|program| store.program_dir(program));
     let machine = Machine::new(program.clone(), wish, config.policy);
     let published = Published::new(Snapshot {
         status: machine.status(),
@@ -207,6 +226,12 @@ fn driver(
         release: RELEASE.to_owned(),
         ..Snapshot::default()
     });
+    let wamp = Arc::new(Wamp::open(
+        paths,
+        config.wamp.clone(),
+        program_dir.as_deref(),
+        published.clone(),
+    )?);
     let sinks = Sinks { trace: Arc::default(), journal: Journal::default(), published };
     let gauge = Arc::default();
     let upgrades = match source {
@@ -220,10 +245,11 @@ fn driver(
         connectors,
         work_dir: paths.work_dir.clone(),
         transfers: transfers.clone(),
+        wamp: wamp.clone(),
         upgrades,
     };
     let driver = Driver::new(machine, store.clone(), means, sinks.clone(), Arc::clone(&gauge));
-    (driver, sinks, gauge)
+    Ok(Core { driver, sinks, gauge, wamp })
 }
 
 /// The keys of this place, and those that are systemd credentials of the service.

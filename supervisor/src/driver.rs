@@ -37,6 +37,7 @@ use crate::{
     program::{blobs::TransferArea, store::Store},
     state::{Carry, CommandError, Done, Effect, Input, Machine, Ticket},
     upgrade,
+    wamp::Wamp,
     worker_link::{self, News, Sinks, Worker},
     worker_process::Launch,
 };
@@ -96,6 +97,8 @@ pub struct Means {
     pub work_dir: PathBuf,
     /// Programs under way.
     pub transfers: Arc<TransferArea>,
+    /// Who is told when the program or the configuration is another one.
+    pub wamp: Arc<Wamp>,
     /// Whether another supervisor may follow this one.
     pub upgrades: Upgrades,
 }
@@ -120,6 +123,8 @@ pub struct Driver {
     begin: Instant,
     slot: Slot,
     witness: Witness,
+    /// The installed program that others were told of.
+    told_program: Option<String>,
     last_beat: Instant,
     last_command: Option<Instant>,
     news: mpsc::Sender<News>,
@@ -159,6 +164,7 @@ impl Driver {
     ) -> Self {
         let (news, incoming_news) = mpsc::channel(64);
         let witness = Witness::new(means.work_dir.clone());
+        let told_program = machine.program().map(|program| program.id.clone());
         let now = Instant::now();
         Self {
             machine,
@@ -169,6 +175,7 @@ impl Driver {
             begin: now,
             slot: Slot::Free,
             witness,
+            told_program,
             last_beat: now,
             last_command: None,
             news,
@@ -265,6 +272,9 @@ impl Driver {
         let config = read
             .map_err(|error| error.to_string())?
             .map_err(|error| format!("the configuration was not changed: {error}"))?;
+        // In any case: files that it names may have changed.
+        let wamp = config.wamp.clone();
+        self.tell_wamp(move |told| told.configure(wamp)).await;
         if config == self.means.config {
             tracing::info!("the configuration is as it was");
             return Ok(());
@@ -434,6 +444,7 @@ impl Driver {
             }
             self.tell_crashes(&effects);
             self.publish();
+            self.tell_program().await;
             for effect in effects {
                 if let Some(follows) = self.carry_out(effect).await {
                     next = Some(follows);

@@ -26,6 +26,7 @@ use plc_keys::{Key, KeySet};
 use tokio::sync::watch;
 
 use self::pairing::Pairing;
+pub(crate) use self::store::HOST_NAME;
 pub use self::store::{KeyStore, KeysError, Revoked};
 use crate::{flood::Flood, publish::Published};
 

@@ -30,5 +30,6 @@ pub mod state;
 pub mod tail;
 pub mod trace;
 pub mod upgrade;
+pub mod wamp;
 pub mod worker_link;
 pub mod worker_process;

@@ -94,7 +94,7 @@ async fn peer(
     tracing::debug!(connector = %info.connector, peer = %info.peer, uid, "API connection");
     let id = services.connections.enter(info.clone());
     let transfer = Transfer::new(&services.transfers);
-    let session = Session { door, uid, info, transfer, services: &services };
+    let session = Session { id, door, uid, info, transfer, services: &services };
     match session.serve(reader, &mut writer, key.as_ref()).await {
         Err(CallError::Refused(refusal)) => {
             tracing::info!(connector = door.name(), "an API connection was ended: {refusal}");
@@ -103,6 +103,7 @@ async fn peer(
         Ok(()) => {}
     }
     services.connections.leave(id);
+    services.wamp.left(id);
 }
 
 async fn greet(
@@ -163,6 +164,8 @@ async fn lost(services: &Services, key: Option<&ApiKey>) -> Refusal {
 
 /// One greeted peer.
 struct Session<'a> {
+    /// Its number among the connections.
+    id: u64,
     door: Door,
     uid: Option<u32>,
     info: ConnectionInfo,
@@ -263,9 +266,9 @@ impl Session<'_> {
                 services.keys.revoke(id, &self.who()).await.map(|_| Reply::Done)
             }
             Request::ShowKey { id } => Ok(Reply::Key(services.keys.show(id, &self.who()).await?)),
-            Request::WampSettings => Ok(Reply::Wamp(Box::default())),
+            Request::WampSettings => services.wamp_settings().await,
             Request::ReportRouter(link) => {
-                services.sinks.published.update(|snapshot| snapshot.router = Some(*link));
+                services.wamp.report(self.id, *link);
                 Ok(Reply::Done)
             }
         }

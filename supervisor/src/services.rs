@@ -31,6 +31,7 @@ use crate::{
     },
     state::{CommandError, Done, IS_RUNNING},
     trace::Read,
+    wamp::Wamp,
     worker_link::Sinks,
 };
 
@@ -56,6 +57,8 @@ pub struct Services {
     pub keys: Arc<KeyRing>,
     /// What the configuration says to connectors.
     pub settings: watch::Receiver<ConnectorSettings>,
+    /// What the WAMP connector is told, and its link.
+    pub wamp: Arc<Wamp>,
 }
 
 impl Services {
@@ -103,6 +106,18 @@ impl Services {
         self.keys.refresh().await;
         let reloaded = self.ask(driver::Request::Reload).await?;
         reloaded.map(|()| Reply::Done).map_err(ApiError::Failed)
+    }
+
+    /// What the WAMP connector is to do now.
+    ///
+    /// # Errors
+    /// [`ApiError::Failed`].
+    pub async fn wamp_settings(&self) -> Result<Reply, ApiError> {
+        let wamp = self.wamp.clone();
+        let settings = tokio::task::spawn_blocking(move || wamp.settings()).await;
+        settings
+            .map(|settings| Reply::Wamp(Box::new(settings)))
+            .map_err(|error| ApiError::Failed(error.to_string()))
     }
 
     /// Installs a program from the blobs of one transfer, and empties it when that is done.

@@ -6,9 +6,11 @@
 //! `report.rs` the table and the JSON.
 #![forbid(unsafe_code)]
 
+mod attack;
 mod bare;
 mod erpc;
 mod figures;
+mod fleet;
 mod gauge;
 mod load;
 mod memory;

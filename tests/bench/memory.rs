@@ -86,7 +86,8 @@ fn tree_pss_kib(root: Pid) -> anyhow::Result<u64> {
     Ok(total)
 }
 
-fn pss_kib(pid: Pid) -> anyhow::Result<u64> {
+/// Memory of one process, what it shares counted in part.
+pub(crate) fn pss_kib(pid: Pid) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
     kib(&text, "Pss:").with_context(|| format!("{path} has no Pss"))

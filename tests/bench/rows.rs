@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use rustix::process::Pid;
 
 use crate::{
-    gauge, memory, report::Report, restart, runtime::Runtime, start, start::Starts, status, tls,
-    trace, transfer, wakeup,
+    attack, fleet, gauge, memory, report::Report, restart, runtime::Runtime, start, start::Starts,
+    status, tls, trace, transfer, wakeup,
 };
 
 /// Of the program's cycle where it runs in real time.
@@ -27,6 +27,8 @@ pub(crate) enum Row {
     Status,
     /// TLS: handshakes, and what it adds to a status call, beside stunnel before the plain port; ours alone
     Tls,
+    /// Status calls while somebody attacks the IDE ports, and the connectors' memory; ours alone
+    Attack,
     /// Transfer of a 20 MB program
     Transfer,
     /// Ticks that a trace misses
@@ -37,6 +39,8 @@ pub(crate) enum Row {
     Start,
     /// Crash to the first cycle of the next run; ours alone
     Restart,
+    /// Many PLCs at one WAMP router; ours alone
+    Fleet,
 }
 
 impl Row {
@@ -52,11 +56,13 @@ impl Row {
             Self::Memory => memory::measure(plan, others, report),
             Self::Status => status::measure(plan, others, report),
             Self::Tls => tls::measure(plan, report),
+            Self::Attack => attack::measure(plan, report),
             Self::Transfer => transfer::measure(plan, others, report),
             Self::Trace => trace::measure(plan, others, report),
             Self::Wakeup => wakeup::measure(plan, others, report),
             Self::Start => start::measure(plan, starts, report),
             Self::Restart => restart::measure(plan, report),
+            Self::Fleet => fleet::measure(plan, report),
         }
     }
 }
@@ -78,6 +84,8 @@ pub(crate) struct Plan {
     pub(crate) wakeup: Duration,
     pub(crate) starts: usize,
     pub(crate) crashes: usize,
+    /// PLCs at the router.
+    pub(crate) fleet: usize,
 }
 
 impl Plan {
@@ -92,6 +100,7 @@ impl Plan {
         wakeup: Duration::from_secs(5),
         starts: 5,
         crashes: 20,
+        fleet: 200,
     };
 
     /// For a look whether everything works.
@@ -105,6 +114,7 @@ impl Plan {
         wakeup: Duration::from_secs(2),
         starts: 3,
         crashes: 5,
+        fleet: 30,
     };
 
     /// Says what is done now.

@@ -22,6 +22,8 @@ use crate::{
 };
 
 const ROW: &str = "tls";
+/// Of the one key that there is.
+pub(crate) const SECRET: &str = ANNA.1;
 const SUITE: &str = "ECDHE-PSK-CHACHA20-POLY1305";
 const HANDSHAKES: Figure =
     Figure { row: ROW, name: "handshakes", unit: "1/s", better: Better::More };
@@ -44,7 +46,7 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let desk = plain.desk().context("it is ours")?;
     let tls = TlsPort::beside(desk);
     let stunnel = Stunnel::serving(&tls.key(), desk.port());
-    let context = context()?;
+    let context = context(SECRET)?;
     let ways = [("ours", Whose::Ours, tls.port()), ("stunnel", Whose::Others, stunnel.port())];
     for round in 0..plan.rounds {
         plan.progress(ROW, round, &plain.name);
@@ -68,7 +70,7 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// A connection that is served, after so many that the runtime may still be counting as there.
-fn served(context: &SslContext, port: u16) -> anyhow::Result<Client> {
+pub(crate) fn served(context: &SslContext, port: u16) -> anyhow::Result<Client> {
     let begin = Instant::now();
     loop {
         let mut client = Client::over(Box::new(connect(context, port)?), Framing::Six)?;
@@ -96,24 +98,31 @@ fn calls(
     Ok(p50)
 }
 
-/// A client with the key.
-fn context() -> anyhow::Result<SslContext> {
+/// A client with this secret for the key's ID.
+pub(crate) fn context(secret: &'static str) -> anyhow::Result<SslContext> {
     let mut context = SslContext::builder(SslMethod::tls_client())?;
     context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
     context.set_max_proto_version(Some(SslVersion::TLS1_2))?;
     context.set_cipher_list(SUITE)?;
-    context.set_psk_client_callback(|_, _, identity, secret| {
+    context.set_psk_client_callback(move |_, _, identity, place| {
         // The identity ends with a zero; both buffers are longer than what goes in here.
         identity[..ANNA.0.len()].copy_from_slice(ANNA.0.as_bytes());
         identity[ANNA.0.len()] = 0;
-        secret[..ANNA.1.len()].copy_from_slice(ANNA.1.as_bytes());
-        Ok(ANNA.1.len())
+        place[..secret.len()].copy_from_slice(secret.as_bytes());
+        Ok(secret.len())
     });
     Ok(context.build())
 }
 
 fn connect(context: &SslContext, port: u16) -> anyhow::Result<SslStream<TcpStream>> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    handshake(context, TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
+}
+
+/// Begins TLS.
+pub(crate) fn handshake(
+    context: &SslContext,
+    stream: TcpStream,
+) -> anyhow::Result<SslStream<TcpStream>> {
     stream.set_nodelay(true)?;
     Ssl::new(context)?.connect(stream).map_err(|error| anyhow!("no handshake: {error}"))
 }

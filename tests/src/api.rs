@@ -72,6 +72,12 @@ impl Api {
         }
     }
 
+    /// What this connection has been told so far: never older than its last reply.
+    #[must_use]
+    pub fn known(&self) -> Arc<Snapshot> {
+        self.client.snapshot()
+    }
+
     /// Waits until a snapshot fits; looks at each new one, and now and then at the last, for what is in no snapshot.
     ///
     /// # Panics

@@ -27,6 +27,10 @@ pub enum Generation {
     Erpc11,
     /// erpc 1.12, 6-byte frame header: from 2024-05 on.
     Erpc12,
+    /// autobahn as the IDEs of 2018 to 2022 use it, on Python 2: texts are bytes.
+    WampPython2,
+    /// autobahn as the IDEs from 2022 on use it.
+    Wamp,
 }
 
 impl Generation {
@@ -57,6 +61,7 @@ impl Generation {
             Self::Pyro5Serpent | Self::Pyro5 => ("pyro5", "pyro5_client.py"),
             Self::Erpc11 => ("erpc11", "erpc_client.py"),
             Self::Erpc12 => ("erpc12", "erpc_client.py"),
+            Self::WampPython2 | Self::Wamp => ("wamp", "wamp_client.py"),
         };
         let python = clients.join(environment).join("bin/python");
         assert!(python.exists(), "{} is missing; run `scripts/need test`", python.display());
@@ -69,14 +74,15 @@ impl Generation {
             Self::Pyro3Files => &["--ide", "files"],
             Self::Pyro3 => &["--ide", "connector"],
             Self::Pyro5Serpent => &["--serializer", "serpent"],
-            Self::Pyro5 | Self::Erpc11 | Self::Erpc12 => &[],
+            Self::WampPython2 => &["--ide", "python2"],
+            Self::Pyro5 | Self::Erpc11 | Self::Erpc12 | Self::Wamp => &[],
         }
     }
 
     /// Bytes of one chunk in its transfers.
     #[must_use]
     pub fn chunk_bytes(self) -> usize {
-        if self.is_erpc() { 4095 } else { 1 << 20 }
+        if self.is_erpc() || self == Self::Wamp { 4095 } else { 1 << 20 }
     }
 }
 
@@ -154,6 +160,33 @@ impl Ide {
         line.push(format!("127.0.0.1:{port}").into());
         line.extend(generation.options().iter().map(Into::into));
         line.extend(["--key".into(), key.into()]);
+        Self::run(line, generation)
+    }
+
+    /// An IDE that comes to this URI, with these further options of its script.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn with_uri(generation: Generation, uri: &str, options: &[&str]) -> Self {
+        Self::with_uri_behind(&[], generation, uri, options)
+    }
+
+    /// The same, run by a command in front of it, such as one that enters another network.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn with_uri_behind(
+        wrapper: &[String],
+        generation: Generation,
+        uri: &str,
+        options: &[&str],
+    ) -> Self {
+        let mut line: Vec<OsString> = wrapper.iter().map(Into::into).collect();
+        line.extend(generation.client());
+        line.push(uri.into());
+        line.extend(generation.options().iter().chain(options).map(Into::into));
         Self::run(line, generation)
     }
 
@@ -294,9 +327,11 @@ impl Ide {
     /// # Panics
     /// The call fails.
     pub fn set_trace(&mut self, list: &[(u32, &str, Option<Forced>)]) -> i64 {
-        let erpc = self.generation.is_erpc();
-        let entry = |(index, kind, force): &(u32, &str, Option<Forced>)| match (erpc, force) {
+        let (erpc, wamp) = (self.generation.is_erpc(), self.generation == Generation::Wamp);
+        let entry = |(index, kind, force): &(u32, &str, Option<Forced>)| match (erpc || wamp, force)
+        {
             (true, Some((_, bytes))) => json!([index, hex(bytes)]),
+            (true, None) if wamp => json!([index, null]),
             (true, None) => json!([index, hex(b"")]),
             (false, Some((value, _))) => json!([index, kind, value]),
             (false, None) => json!([index, kind, null]),

@@ -11,11 +11,16 @@ pub mod activated;
 pub mod api;
 pub mod bus;
 pub mod desk;
+pub mod evil;
+pub mod guides;
 pub mod ide;
+pub mod installed;
+pub mod manual;
 pub mod marks;
 pub mod programs;
 pub mod strace;
 pub mod tls;
+pub mod wamp;
 
 /// How long an event may take on a loaded machine before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);

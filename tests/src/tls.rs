@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 use crate::{
@@ -75,6 +76,12 @@ impl TlsPort {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.process)
     }
 
     /// The key, as an IDE keeps it.
@@ -174,20 +181,25 @@ impl Stunnel {
         Self::run(key, plain, "ciphers = PSK\nsslVersion = TLSv1.2\n")
     }
 
-    fn run(key: &str, connect: u16, further: &str) -> Self {
+    /// One with these lines in `psk.txt` and in `stunnel.conf`, beside each other. The configuration says
+    /// `127.0.0.1:3000` for where it accepts and `HOST:4000` for the port that it connects to.
+    ///
+    /// # Panics
+    /// It does not become ready.
+    #[must_use]
+    pub fn as_told(secrets: &str, configuration: &str, connect: u16) -> Self {
         let files = tempfile::tempdir().expect("a directory");
-        let secrets = written(files.path(), "psk.txt", &format!("{key}\n"));
+        written(files.path(), "psk.txt", secrets);
         // stunnel tells no port that it has chosen.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let port = port.expect("a port").port();
-        let configuration = format!(
-            "foreground = yes\npid =\n\n[ERPCPSK]\naccept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{connect}\n\
-             PSKsecrets = {}\n{further}",
-            secrets.display(),
-        );
+        let here = configuration.replace("127.0.0.1:3000", &format!("127.0.0.1:{port}"));
+        let there = here.replace("HOST:4000", &format!("127.0.0.1:{connect}"));
+        let configuration = format!("foreground = yes\npid =\n\n{there}");
         let configuration = written(files.path(), "stunnel.conf", &configuration);
         let mut process = Command::new("stunnel")
             .arg(configuration)
+            .current_dir(files.path())
             .stderr(Stdio::piped())
             .spawn()
             .expect("run `scripts/need test`");
@@ -201,6 +213,12 @@ impl Stunnel {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    fn run(key: &str, connect: u16, further: &str) -> Self {
+        let configuration =
+            "[ERPCPSK]\naccept = 127.0.0.1:3000\nconnect = HOST:4000\nPSKsecrets = psk.txt\n";
+        Self::as_told(&format!("{key}\n"), &format!("{configuration}{further}"), connect)
     }
 
     /// An IDE that comes through it.

@@ -4,7 +4,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
     os::unix::fs::{PermissionsExt, chown},
     process::{Command, Stdio},
 };
@@ -69,6 +70,39 @@ fn the_command_line_of_an_ide() {
     assert_eq!(line.trim_end(), dir.path().display().to_string());
     kill_process(Pid::from_child(&local), Signal::TERM).unwrap();
     assert!(local.wait().unwrap().success());
+}
+
+/// What the port says to a client of WAMP: the first line.
+fn shake_hands(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: desk\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Protocol: wamp.2.msgpack\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line
+}
+
+#[test]
+fn ides_come_by_wamp_where_that_is_asked_for_and_again_after_its_connector_was_killed() {
+    let dir = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
+    let wrapper = ["sh", "-c", "exec \"$0\" --wamp=0 \"$@\""];
+    let desk = Desk::of(&binary("plc-local"), dir, &wrapper);
+    let line = desk.wait_log("and by WAMP to 127.0.0.1:");
+    let digits: String = line.chars().take_while(char::is_ascii_digit).collect();
+    let port = digits.parse().unwrap();
+    assert!(shake_hands(port).starts_with("HTTP/1.1 101"));
+    let connectors = || desk.children("plc-connector-wamp");
+    let first = connectors();
+    assert_eq!(first.len(), 1);
+    kill_process(first[0], Signal::KILL).unwrap();
+    // The port is ours all the while: a client waits for the next connector.
+    assert!(shake_hands(port).starts_with("HTTP/1.1 101"));
+    assert_ne!(connectors(), first);
+    assert!(connectors().len() == 1 && desk.children("plc-connector-pyro").len() == 1);
+    let _ = desk.end();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody listens any more");
 }
 
 #[test]

@@ -13,6 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("plc-connector", &["plc-api", "plc-journal"]),
     ("plc-connector-pyro", &["plc-connector"]),
     ("plc-connector-pyros", &["plc-connector", "plc-connector-pyro", "plc-journal", "plc-keys"]),
+    ("plc-connector-wamp", &["plc-connector", "plc-journal"]),
     ("plc-local", &["plc-api"]),
     ("plc-journal", &[]),
     ("plc-keys", &[]),
@@ -33,6 +34,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     // TLS would be the larger part of the port for this machine.
     ("plc-connector-pyro", &["plc-worker-link", "plc-abi", "libloading", "openssl"]),
     ("plc-connector-pyros", &["plc-worker-link", "plc-abi", "libloading"]),
+    ("plc-connector-wamp", &["plc-worker-link", "plc-abi", "libloading", "openssl"]),
     ("plcctl", &["plc-worker-link", "plc-abi", "libloading"]),
 ];
 

@@ -12,36 +12,12 @@ use std::{
 
 use plc_api::paths::{DEFAULT_INSTANCE, LIBEXEC, Paths};
 use plc_supervisor::{access::CONNECTORS, config::Config, driver::STOPPING_BESIDES};
-use plc_tests::{binary, root};
+use plc_tests::{
+    installed::{below, installed},
+    root,
+};
 
 const SYSTEM: &str = "usr/lib/systemd/system";
-
-/// Lays everything down in a directory of its own.
-fn installed() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let built = dir.path().join("built");
-    fs::create_dir(&built).unwrap();
-    for name in [
-        "plc-supervisor",
-        "plc-worker",
-        "plc-connector-pyro",
-        "plc-connector-pyros",
-        "plcctl",
-        "plc-local",
-    ] {
-        std::os::unix::fs::symlink(binary(name), built.join(name)).unwrap();
-    }
-    fs::write(built.join("sample.so"), "").unwrap();
-    let output = Command::new("make")
-        .args(["install", "PREFIX=/usr"])
-        .arg(format!("BUILT={}", built.display()))
-        .arg(format!("DESTDIR={}", dir.path().display()))
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    dir
-}
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
@@ -180,8 +156,10 @@ fn units_and_code_mean_the_same_places() {
 fn each_connector_has_its_group_and_sees_the_sockets_of_connectors_alone() {
     let paths = Paths::of_instance(DEFAULT_INSTANCE);
     let supervisor = Unit::read("system/plc-runtime.service");
-    for connector in CONNECTORS {
-        let unit = Unit::read(&format!("system/plc-connector-{connector}.service"));
+    // The one for WAMP comes in two ways.
+    let ways = CONNECTORS.map(|connector| (connector, "")).into_iter().chain([("wamp", "-direct")]);
+    for (connector, way) in ways {
+        let unit = Unit::read(&format!("system/plc-connector-{connector}{way}.service"));
         let group = format!("plc-{connector}");
         assert!(unit.words("SupplementaryGroups").contains(&group.as_str()), "{group}");
         assert!(supervisor.words("SupplementaryGroups").contains(&group.as_str()), "{group}");
@@ -226,17 +204,20 @@ fn users_and_groups_of_the_units_are_made() {
 }
 
 #[test]
-fn the_preset_enables_what_can_be_enabled() {
+fn the_preset_enables_what_can_be_enabled_but_for_what_goes_out_by_itself() {
     let preset = Unit::read("preset.conf").0;
-    let enabled: BTreeSet<&str> =
-        preset.lines().filter_map(|line| line.strip_prefix("enable ")).collect();
+    let named = |verb: &str| -> BTreeSet<&str> {
+        preset.lines().filter_map(|line| line.strip_prefix(verb)).collect()
+    };
+    let (enabled, disabled) = (named("enable "), named("disable "));
+    assert_eq!(disabled, ["plc-connector-wamp.service"].into());
     let units = files(&root().join("systemd/system"));
     let can_be: BTreeSet<&str> = units
         .iter()
         .filter(|unit| fs::read_to_string(unit).unwrap().contains("\n[Install]\n"))
         .map(|unit| name(unit))
         .collect();
-    assert_eq!(enabled, can_be);
+    assert_eq!(&enabled | &disabled, can_be);
 }
 
 #[test]
@@ -272,14 +253,6 @@ fn each_announcement_tells_how_to_turn_it_on_and_names_a_port_that_is_served() {
         let kind = if name.contains("-pyro.") { "_PYRO._tcp" } else { "_Beremiz._tcp" };
         assert!(text.contains(kind), "{name}");
     }
-}
-
-/// All files below a directory.
-fn below(dir: &Path) -> Vec<PathBuf> {
-    let (dirs, mut found): (Vec<_>, Vec<_>) =
-        files(dir).into_iter().partition(|path| path.is_dir());
-    found.extend(dirs.iter().flat_map(|dir| below(dir)));
-    found
 }
 
 #[test]

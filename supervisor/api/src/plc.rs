@@ -3,7 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{log::LogCounts, program::ProgramInfo, wamp::RouterLink};
+use crate::{
+    log::LogCounts,
+    program::ProgramInfo,
+    wamp::{RouterAsked, RouterLink},
+};
 
 /// The state of the PLC in the words every IDE knows.
 ///
@@ -83,6 +87,8 @@ pub struct Snapshot {
     pub upgrade_waits: bool,
     /// While pairing is open: when it ends, microseconds since the epoch.
     pub pairing_until_us: Option<u64>,
+    /// The WAMP router that the configuration or the installed program asks for.
+    pub router_asked: RouterAsked,
     /// The link to a WAMP router, while its connector is connected.
     pub router: Option<RouterLink>,
     /// Counts the changes of what connectors can ask about the configuration.

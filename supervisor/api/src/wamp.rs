@@ -78,6 +78,20 @@ pub struct DirectSettings {
     pub origins: Vec<String>,
 }
 
+/// Whether a router is asked for, told to everybody whether or not a connector is there to join it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RouterAsked {
+    /// The router's address; `None`: nobody asks for one.
+    pub url: Option<String>,
+    /// As [`RouterSettings::source`]; empty if nobody asks.
+    pub source: String,
+    /// With `wss://`: the router need not show who it is, [`Verify::Nothing`].
+    pub unverified: bool,
+    /// As [`WampSettings::problems`].
+    pub problems: Vec<String>,
+}
+
 /// How the link to the router is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

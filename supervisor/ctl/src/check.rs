@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `plcctl check`: is this machine fit for a PLC, does the runtime on it do well, and what to do about either.
 //!
-//! [`gather`] looks at the real machine and asks; what it has seen is judged, purely, by [`runtime`], [`keys`], [`kernel`],
-//! [`processors`] and [`limits`]; [`latency`] measures. Works without root, and without a runtime.
+//! [`gather`] looks at the real machine and asks; what it has seen is judged, purely, by [`runtime`], [`keys`], [`router`],
+//! [`kernel`], [`processors`] and [`limits`]; [`latency`] measures. Works without root, and without a runtime.
 
 mod finding;
 mod gather;
@@ -12,6 +12,7 @@ mod latency;
 mod limits;
 mod place;
 mod processors;
+mod router;
 mod runtime;
 mod seen;
 mod settings;
@@ -83,6 +84,7 @@ fn examine(seen: &Seen) -> Vec<Section> {
     vec![
         section("Runtime", runtime::examine(seen)),
         section("Keys and discovery", keys::examine(seen)),
+        section("WAMP", router::examine(seen)),
         section("Kernel and machine", kernel::examine(seen)),
         section("Processors", processors::examine(seen)),
         section("Rights and memory", limits::examine(seen)),

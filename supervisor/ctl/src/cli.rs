@@ -339,10 +339,16 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::completions;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn shells_complete_what_the_command_line_takes() {
+        completions::are_current(Cli::command());
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod answer;
 mod check;
 mod civil;
 mod cli;
+#[cfg(test)]
+mod completions;
 mod control;
 mod failure;
 mod iec;
@@ -21,6 +23,7 @@ mod plot;
 mod progress;
 mod recording;
 mod render;
+mod router;
 mod selftest;
 mod session;
 mod stats;

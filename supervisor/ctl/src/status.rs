@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `plcctl status`: how the PLC is, and the object that every verb of control answers with in JSON.
 
-use plc_api::plc::{Crash, Snapshot, Wish};
+use plc_api::{
+    plc::{Crash, Snapshot, Wish},
+    wamp::{RouterAsked, RouterLink},
+};
 use serde::Serialize;
 
 use crate::{
@@ -9,6 +12,7 @@ use crate::{
     cli::StatusArgs,
     failure::Failure,
     render::{self, Counts},
+    router,
     session::Session,
     terminal,
 };
@@ -45,6 +49,10 @@ pub(crate) struct State {
     upgrade_waits: bool,
     /// When pairing ends; null when it is not open.
     pairing_until_us: Option<u64>,
+    /// The WAMP router that is asked for: `url` (null for none), `source`, `problems`.
+    router_asked: RouterAsked,
+    /// The link to it; null when its connector does not run.
+    router: Option<RouterLink>,
 }
 
 /// The installed program in JSON.
@@ -81,6 +89,8 @@ impl From<&Snapshot> for State {
             release: snapshot.release.clone(),
             upgrade_waits: snapshot.upgrade_waits,
             pairing_until_us: snapshot.pairing_until_us,
+            router_asked: snapshot.router_asked.clone(),
+            router: snapshot.router.clone(),
         }
     }
 }
@@ -145,6 +155,7 @@ fn describe(snapshot: &Snapshot, now_us: u64) -> String {
     if let Some(until) = snapshot.pairing_until_us {
         rows.push(("pairing", pairing(until)));
     }
+    rows.extend(router::rows(snapshot, now_us));
     rows.push(("log", Counts::from(snapshot.log_counts).to_string()));
     rows.push(("runtime", snapshot.release.clone()));
     if snapshot.upgrade_waits {
@@ -171,7 +182,7 @@ fn change(before: &Snapshot, now: &Snapshot) -> Option<String> {
                 Some(format!("pairing {}", pairing(until)))
             }
             (Some(_), None) => Some("pairing has ended".to_owned()),
-            _ => None,
+            _ => router::change(before, now),
         };
     }
     let mut line = render::state(now);

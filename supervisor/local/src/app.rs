@@ -3,10 +3,7 @@
 
 use std::{
     io::{self, Write as _},
-    net::TcpListener,
-    os::fd::OwnedFd,
-    path::Path,
-    process::{ExitStatus, Stdio},
+    process::ExitStatus,
     time::{Duration, Instant},
 };
 
@@ -16,7 +13,6 @@ use rustix::{
     process::PidfdFlags,
 };
 use tokio::{
-    process::Command,
     signal::unix::{Signal, SignalKind, signal},
     sync::{oneshot, watch},
     task::JoinSet,
@@ -25,10 +21,10 @@ use tokio::{
 
 use crate::{
     args::Args,
-    child::{self, Process},
+    child::{self, Process, Talk},
+    connector::Connectors,
     desk::Desk,
     opening::Opening,
-    port,
     programs::Programs,
     readiness::Readiness,
     restarts::{MOST, Restarts, WITHIN},
@@ -51,7 +47,7 @@ const SLOW: Duration = Duration::from_secs(2);
 /// It cannot begin, or a process of it dies again and again.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let programs = Programs::find(&args)?;
-    let listener = port::bind(&args.interface, args.port)?;
+    let connectors = Connectors::open(&args, &programs)?;
     let desk = Desk::prepare(args.dir.as_deref())?;
     let mut signals = Signals::listen(args.for_ide)?;
     let (screen, writer) = screen::start()?;
@@ -61,13 +57,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let opening = Opening::of(&args, desk.is_scratch(), &screen);
     let mut tree = Tree {
         for_ide: args.for_ide,
+        talk: if args.for_ide { Talk::Little } else { Talk::Usual },
         readiness: Readiness::listen(&desk.paths.run_dir)?,
         desk,
         programs,
-        listener,
+        connectors,
         screen,
         supervisor: None,
-        connector: None,
+        supervisor_deaths: Restarts::default(),
     };
     let result = tree.live(&mut signals, opening).await;
     tree.end(&mut signals).await;
@@ -78,13 +75,22 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
 struct Tree {
     for_ide: bool,
+    talk: Talk,
     desk: Desk,
     programs: Programs,
-    listener: TcpListener,
+    connectors: Connectors,
     readiness: Readiness,
     screen: Screen,
     supervisor: Option<Process>,
-    connector: Option<Process>,
+    supervisor_deaths: Restarts,
+}
+
+/// A process that is kept alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Supervisor,
+    Pyro,
+    Wamp,
 }
 
 impl Tree {
@@ -107,7 +113,9 @@ impl Tree {
         if !begun? {
             return Ok(());
         }
-        self.connector = Some(self.start_connector()?);
+        for connector in self.connectors.each() {
+            connector.start(&self.desk.paths, self.talk, &self.screen)?;
+        }
         let port = self.announce()?;
         let mut company = JoinSet::new();
         let api = self.desk.paths.api_socket();
@@ -125,7 +133,7 @@ impl Tree {
 
     /// Tells the IDE that waits for the directory's name, and the person that does not.
     fn announce(&self) -> anyhow::Result<u16> {
-        let address = self.listener.local_addr()?;
+        let address = self.connectors.pyro.address()?;
         let dir = self.desk.dir.display();
         // An IDE that has stopped reading is no reason to stop a PLC.
         let mut stdout = io::stdout();
@@ -136,6 +144,10 @@ impl Tree {
         self.screen.say(&format!(
             "IDEs connect to {address} (ERPC://{address} or PYRO://{address}); Ctrl-C ends"
         ));
+        if let Some(wamp) = &self.connectors.wamp {
+            let address = wamp.address()?;
+            self.screen.say(&format!("and by WAMP to {address} (WAMP://{address}#Automation#plc)"));
+        }
         self.screen.say(&format!(
             "operate it with: plcctl --socket {} status",
             self.desk.paths.api_socket().display()
@@ -149,31 +161,31 @@ impl Tree {
 
     /// Starts again what dies, until a signal comes or a process is hopeless.
     async fn keep_alive(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
-        let mut supervisor_deaths = Restarts::default();
-        let mut connector_deaths = Restarts::default();
         loop {
-            tokio::select! {
+            let Connectors { pyro, wamp } = &mut self.connectors;
+            let no_process = &mut None;
+            let wamp = wamp.as_mut().map_or(no_process, |wamp| &mut wamp.process);
+            let (who, text) = tokio::select! {
                 () = signals.any() => return Ok(()),
-                text = death(&mut self.supervisor) => {
-                    let pause = self.consider(&text, &mut supervisor_deaths)?;
-                    if timeout(pause, signals.any()).await.is_ok() {
-                        return Ok(());
-                    }
-                    self.supervisor = Some(self.start_supervisor()?);
-                }
-                text = death(&mut self.connector) => {
-                    let pause = self.consider(&text, &mut connector_deaths)?;
-                    if timeout(pause, signals.any()).await.is_ok() {
-                        return Ok(());
-                    }
-                    self.connector = Some(self.start_connector()?);
-                }
+                text = death(&mut self.supervisor) => (Who::Supervisor, text),
+                text = death(&mut pyro.process) => (Who::Pyro, text),
+                text = death(wamp) => (Who::Wamp, text),
+            };
+            let pause = self.consider(who, &text)?;
+            if timeout(pause, signals.any()).await.is_ok() {
+                return Ok(());
             }
+            self.start_again(who)?;
         }
     }
 
     /// How long to wait before a process is started again.
-    fn consider(&self, text: &str, deaths: &mut Restarts) -> anyhow::Result<Duration> {
+    fn consider(&mut self, who: Who, text: &str) -> anyhow::Result<Duration> {
+        let deaths = match (who, &mut self.connectors.wamp) {
+            (Who::Wamp, Some(wamp)) => &mut wamp.deaths,
+            (Who::Pyro, _) => &mut self.connectors.pyro.deaths,
+            (Who::Supervisor | Who::Wamp, _) => &mut self.supervisor_deaths,
+        };
         let Some(pause) = deaths.after_death(Instant::now()) else {
             let seconds = WITHIN.as_secs();
             bail!("{text}, more than {MOST} times within {seconds} s; its messages above say why");
@@ -182,17 +194,23 @@ impl Tree {
         Ok(pause)
     }
 
-    /// A command for a child, which says less when an IDE takes all it says for warnings.
-    fn command(&self, program: &Path) -> Command {
-        let mut command = child::command(program);
-        if self.for_ide && std::env::var_os("RUST_LOG").is_none() {
-            command.env("RUST_LOG", "error,plc=off");
+    fn start_again(&mut self, who: Who) -> anyhow::Result<()> {
+        let connector = match who {
+            Who::Supervisor => {
+                self.supervisor = Some(self.start_supervisor()?);
+                None
+            }
+            Who::Pyro => Some(&mut self.connectors.pyro),
+            Who::Wamp => self.connectors.wamp.as_mut(),
+        };
+        match connector {
+            Some(connector) => connector.start(&self.desk.paths, self.talk, &self.screen),
+            None => Ok(()),
         }
-        command
     }
 
     fn start_supervisor(&self) -> anyhow::Result<Process> {
-        let mut command = self.command(&self.programs.supervisor);
+        let mut command = child::command(&self.programs.supervisor, self.talk);
         command
             .arg("--desk")
             .arg(&self.desk.dir)
@@ -203,22 +221,12 @@ impl Tree {
             .with_context(|| format!("cannot start {}", self.programs.supervisor.display()))
     }
 
-    fn start_connector(&self) -> anyhow::Result<Process> {
-        let mut command = self.command(&self.programs.pyro);
-        let socket = OwnedFd::from(self.listener.try_clone()?);
-        command
-            .arg("--api")
-            .arg(self.desk.paths.connector_socket("pyro"))
-            .args(["--idle-exit", "0"])
-            .stdin(Stdio::from(socket));
-        Process::start("plc-connector-pyro", command, &self.screen)
-            .with_context(|| format!("cannot start {}", self.programs.pyro.display()))
-    }
-
     /// The IDEs first, then the PLC.
     async fn end(&mut self, signals: &mut Signals) {
-        if let Some(connector) = self.connector.take() {
-            connector.end(sleep(CONNECTOR_PATIENCE), &self.screen).await;
+        for connector in self.connectors.each() {
+            if let Some(process) = connector.process.take() {
+                process.end(sleep(CONNECTOR_PATIENCE), &self.screen).await;
+            }
         }
         if let Some(supervisor) = self.supervisor.take() {
             // How long the PLC may take to stop is the configuration's, up to ten minutes. It kills the program

@@ -44,6 +44,17 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_sample: bool,
 
+    /// Let IDEs come by WAMP too, without a router; 0 takes a free port and says which [port if none is given: 8888]
+    #[arg(
+        long,
+        value_name = "PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "8888",
+        value_parser = trimmed::<u16>
+    )]
+    pub(crate) wamp: Option<u16>,
+
     /// Say also what is of no consequence
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -58,6 +69,8 @@ pub(crate) struct Args {
     pub(crate) worker: Option<PathBuf>,
     #[arg(long, hide = true, value_name = "PATH")]
     pub(crate) pyro: Option<PathBuf>,
+    #[arg(long, hide = true, value_name = "PATH")]
+    pub(crate) wamp_connector: Option<PathBuf>,
 
     #[command(flatten)]
     historical: Historical,
@@ -80,7 +93,7 @@ struct Historical {
     #[arg(short = 'w', hide = true, allow_hyphen_values = true)]
     web_port: Vec<String>,
     #[arg(short = 'c', hide = true, allow_hyphen_values = true)]
-    wamp: Vec<String>,
+    wamp_settings: Vec<String>,
     #[arg(short = 's', hide = true, allow_hyphen_values = true)]
     psk: Vec<String>,
     #[arg(short = 'e', hide = true, allow_hyphen_values = true, action = ArgAction::Append)]
@@ -101,7 +114,11 @@ impl Args {
         let on = |values: &[String]| values.iter().any(|value| value.trim() != "off");
         let relied_upon = [
             ("-n", on(&old.name), "this PLC is not announced on the network"),
-            ("-c", on(&old.wamp), "there is no WAMP on the desk"),
+            (
+                "-c",
+                on(&old.wamp_settings),
+                "a router is set in [wamp] of DIR/plc-runtime.toml, see plcctl check; --wamp needs none",
+            ),
             ("-s", on(&old.psk), "the IDE port of the desk has no keys"),
             ("-e", on(&old.extension), "Python extensions are not run"),
             ("--status-change", on(&old.status_change), "no command is run"),
@@ -151,6 +168,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::completions;
 
     fn parsed(line: &[&str]) -> Args {
         let line = ["plc-local"].iter().chain(line).map(OsString::from);
@@ -160,6 +178,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn shells_complete_what_the_command_line_takes() {
+        // What `--help` hides is not suggested either.
+        let all = Args::command();
+        let shown = all.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
+        completions::are_current(clap::Command::new("plc-local").version("0").args(shown));
     }
 
     #[test]
@@ -199,6 +225,16 @@ mod tests {
         let notes = args.notes().join("\n");
         assert!(notes.contains("-s has no effect"), "{notes}");
         assert!(!notes.contains("-c has"), "WAMP was off: {notes}");
+    }
+
+    #[test]
+    fn the_port_for_wamp_is_there_when_asked_for() {
+        assert_eq!(parsed(&["dir"]).wamp, None);
+        let args = parsed(&["--wamp", "dir"]);
+        assert_eq!((args.wamp, args.dir), (Some(8888), Some(PathBuf::from("dir"))));
+        assert_eq!(parsed(&["--wamp=0"]).wamp, Some(0));
+        let notes = parsed(&["-c", "wampconf.json"]).notes().join("\n");
+        assert!(notes.contains("-c has no effect") && notes.contains("--wamp"), "{notes}");
     }
 
     #[test]

@@ -43,11 +43,23 @@ pub(crate) struct Process {
     readers: JoinSet<()>,
 }
 
+/// How much a child says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Talk {
+    /// As it does by itself, or as `RUST_LOG` says.
+    Usual,
+    /// To an IDE, which takes all that it hears for warnings: errors alone.
+    Little,
+}
+
 /// A command for a child; nothing of our terminal but what `screen` passes on.
-pub(crate) fn command(program: &std::path::Path) -> Command {
+pub(crate) fn command(program: &std::path::Path, talk: Talk) -> Command {
     let mut command = Command::new(program);
     for name in NOT_INHERITED {
         command.env_remove(name);
+    }
+    if talk == Talk::Little && std::env::var_os("RUST_LOG").is_none() {
+        command.env("RUST_LOG", "error,plc=off");
     }
     command
         .env(PARENT_VARIABLE, std::process::id().to_string())
@@ -172,7 +184,7 @@ mod tests {
 
     fn shell(script: &str) -> (Process, screen::Writer, Screen) {
         let (screen, writer) = screen::start().unwrap();
-        let mut command = command(Path::new("/bin/sh"));
+        let mut command = command(Path::new("/bin/sh"), Talk::Usual);
         command.args(["-c", script]);
         let process = Process::start("shell", command, &screen).unwrap();
         (process, writer, screen)

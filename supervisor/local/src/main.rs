@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!  plc-local ---> plc-supervisor ---> plc-worker        started, restarted and ended in order by us
-//!     |   '-----> plc-connector-pyro <== tcp            on a socket that we have bound
+//!     |   '-----> plc-connector-pyro <== tcp            on a socket that we have bound; with --wamp
+//!     |           plc-connector-wamp                    this one too
 //!     '---------> DIR/run/api.sock                      status line, sample program, autostart
 //! ```
 //! If we are killed the children end too: they watch the process that `PLC_PARENT_PID` names.
@@ -14,6 +15,10 @@
 mod app;
 mod args;
 mod child;
+#[cfg(test)]
+#[path = "../../ctl/src/completions.rs"]
+mod completions;
+mod connector;
 mod desk;
 mod opening;
 mod port;

@@ -8,11 +8,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// Binds the port on the interface with this address or name.
+/// Binds the port on the interface with this address or name; `option` is the one that says another port.
 ///
 /// # Errors
 /// Says what to choose instead.
-pub(crate) fn bind(interface: &str, port: u16) -> anyhow::Result<TcpListener> {
+pub(crate) fn bind(interface: &str, port: u16, option: &str) -> anyhow::Result<TcpListener> {
     let mut addresses: Vec<_> = (interface, port)
         .to_socket_addrs()
         .with_context(|| {
@@ -25,10 +25,10 @@ pub(crate) fn bind(interface: &str, port: u16) -> anyhow::Result<TcpListener> {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
             "port {port} is in use, perhaps by another runtime; \
-             choose another with -p PORT (-p 0 takes a free one)"
+             choose another with {option}PORT ({option}0 takes a free one)"
         ),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            bail!("port {port} is not for everybody; choose one from 1024 on with -p PORT")
+            bail!("port {port} is not for everybody; choose one from 1024 on with {option}PORT")
         }
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
             bail!("{interface} is no address of this machine; try -i 127.0.0.1")
@@ -43,21 +43,21 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_answered_with_the_next_step() {
-        let first = bind("127.0.0.1", 0).unwrap();
+        let first = bind("127.0.0.1", 0, "-p ").unwrap();
         let port = first.local_addr().unwrap().port();
-        let error = bind("127.0.0.1", port).unwrap_err().to_string();
+        let error = bind("127.0.0.1", port, "-p ").unwrap_err().to_string();
         assert!(error.contains("-p PORT"), "{error}");
     }
 
     #[test]
     fn a_name_is_resolved_to_ipv4_first() {
-        let listener = bind("localhost", 0).unwrap();
+        let listener = bind("localhost", 0, "-p ").unwrap();
         assert!(listener.local_addr().unwrap().is_ipv4());
     }
 
     #[test]
     fn an_address_that_is_not_ours_is_refused() {
-        let error = bind("192.0.2.1", 0).unwrap_err().to_string();
+        let error = bind("192.0.2.1", 0, "-p ").unwrap_err().to_string();
         assert!(error.contains("no address of this machine"), "{error}");
     }
 }

@@ -20,10 +20,12 @@ pub(crate) struct Programs {
     pub(crate) supervisor: PathBuf,
     pub(crate) worker: PathBuf,
     pub(crate) pyro: PathBuf,
+    /// When there is to be WAMP.
+    pub(crate) wamp: Option<PathBuf>,
 }
 
 impl Programs {
-    /// Finds all three.
+    /// Finds all that are needed.
     ///
     /// # Errors
     /// Names the one that is missing and where it was looked for.
@@ -38,6 +40,10 @@ impl Programs {
             supervisor: find("plc-supervisor", &args.supervisor)?,
             worker: find("plc-worker", &args.worker)?,
             pyro: find("plc-connector-pyro", &args.pyro)?,
+            wamp: args
+                .wamp
+                .map(|_| find("plc-connector-wamp", &args.wamp_connector))
+                .transpose()?,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use plc_api::log::LogLevel;
 
 use super::Driver;
-use crate::{journal, state::Effect};
+use crate::{journal, state::Effect, wamp::Wamp};
 
 impl Driver {
     pub(super) fn note(&self, level: LogLevel, text: &str) {
@@ -34,6 +34,28 @@ impl Driver {
             snapshot.upgrade_waits = machine.upgrade_waits();
             snapshot.log_counts = self.sinks.journal.counts();
         });
+    }
+
+    /// Lets those who read the installed program's files know when it is another one.
+    pub(super) async fn tell_program(&mut self) {
+        let installed = self.machine.program();
+        let id = installed.map(|program| program.id.clone());
+        if id != self.told_program {
+            let dir = installed.map(|program| self.store.program_dir(program));
+            self.told_program = id;
+            self.tell_wamp(move |wamp| wamp.program_is(dir.as_deref())).await;
+        }
+    }
+
+    pub(super) async fn tell_wamp(&self, tell: impl FnOnce(&Wamp) + Send + 'static) {
+        let wamp = self.means.wamp.clone();
+        let told = self.on_disk(move |_| {
+            tell(&wamp);
+            Ok(())
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "the settings of WAMP are as they were: {error}");
+        }
     }
 
     pub(super) fn tell_crashes(&self, effects: &[Effect]) {

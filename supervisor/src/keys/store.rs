@@ -21,7 +21,7 @@ use super::fresh;
 use crate::program::durable::{self, Readers};
 
 /// Where the kernel tells the host's name.
-const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+pub(crate) const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// Why keys are not changed, each with the next step.
 #[derive(Debug, Error)]

@@ -2,12 +2,17 @@
 //! After `apt install` the service runs, with nothing to configure and nothing open to the network, and from then on
 //! only systemctl and boot start it.
 
+use std::collections::BTreeSet;
+
 use plc_api::{paths::LIBEXEC, plc::PlcStatus};
 use plc_appliance::{IDE_PORT, Machine, deb, figure};
 use plc_tests::ide::Generation;
 use serde_json::json;
 
 const CONNECTOR: &str = "plc-connector-pyro.service";
+
+/// Where IDEs come in by WAMP.
+const WAMP_PORT: u16 = 8888;
 
 /// Where only who has a key is let in; all else is for loopback.
 const KEYED: [&str; 2] = ["*:4000", "*:3001"];
@@ -37,13 +42,28 @@ fn a_fresh_installation_is_ready_and_listens_on_loopback_alone() {
     assert_eq!(machine.api().snapshot().status, PlcStatus::Empty);
     let (loopback, network): (Vec<String>, Vec<String>) =
         listening(&machine).into_iter().partition(|address| address.starts_with("127.0.0.1:"));
-    assert_eq!(loopback, [format!("127.0.0.1:{IDE_PORT}")]);
+    let loopback: BTreeSet<String> = loopback.into_iter().collect();
+    assert_eq!(loopback, [IDE_PORT, WAMP_PORT].map(|port| format!("127.0.0.1:{port}")).into());
     assert!(network.iter().all(|address| KEYED.contains(&address.as_str())), "{network:?}");
     let users = machine.look("ps -C plc-supervisor -o user:20=");
     assert_eq!(users.trim(), "plc-runtime");
-    for unit in ["plc-runtime.service", "plc-worker.socket", "plc-connector-pyro.socket"] {
+    for unit in [
+        "plc-runtime.service",
+        "plc-worker.socket",
+        "plc-connector-pyro.socket",
+        "plc-connector-pyros.socket",
+        "plc-connector-wamp-direct.socket",
+    ] {
         assert_eq!(machine.unit(unit).property("UnitFileState"), "enabled", "{unit}");
     }
+    let outward = machine.unit("plc-connector-wamp.service");
+    assert_eq!(
+        (outward.property("UnitFileState"), outward.property("ActiveState")),
+        ("disabled".into(), "inactive".into()),
+        "it goes out by itself, and nobody has asked for that"
+    );
+    let key = machine.look("stat -c '%04a %U:%G' /var/lib/plc-runtime/keys/device.psk");
+    assert_eq!(key, "0640 plc-runtime:plc-keys\n");
     assert_eq!(machine.look("systemctl is-system-running"), "running\n", "no unit failed");
     let warnings = machine.journal(&["-u", "plc-*", "-p", "warning"]);
     assert_eq!(warnings, "", "an installation that works warns of nothing");

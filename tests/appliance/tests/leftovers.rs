@@ -6,7 +6,7 @@ use plc_api::{message::WhenRunning, plc::PlcStatus};
 use plc_appliance::{Machine, figure};
 use plc_tests::{
     api::{Api, MD5},
-    ide::Generation,
+    ide::{Generation, Ide},
     programs,
 };
 use serde_json::json;
@@ -15,14 +15,17 @@ use serde_json::json;
 #[derive(Debug, PartialEq, Eq)]
 struct Count {
     supervisor: usize,
-    connector: usize,
+    connectors: Vec<usize>,
     manager: usize,
     processes: String,
     units: String,
     files: String,
 }
 
-/// Counts while the PLC is stopped: descriptors of the supervisor, the connector and systemd, and the lists of what
+/// Those that have an IDE while it is counted, the same one all the while.
+const CONNECTORS: [&str; 2] = ["plc-connector-pyro.service", "plc-connector-wamp-direct.service"];
+
+/// Counts while the PLC is stopped: descriptors of the supervisor, the connectors and systemd, and the lists of what
 /// else there is.
 fn count(machine: &Machine) -> Count {
     let descriptors = |pid: u32| {
@@ -30,7 +33,7 @@ fn count(machine: &Machine) -> Count {
     };
     Count {
         supervisor: descriptors(machine.runtime().main_pid()),
-        connector: descriptors(machine.unit("plc-connector-pyro.service").main_pid()),
+        connectors: CONNECTORS.map(|unit| descriptors(machine.unit(unit).main_pid())).into(),
         manager: descriptors(1),
         processes: machine.look("ps -e -o comm= | grep '^plc-' | sort"),
         // Numbers of instances go up, and that is all.
@@ -70,16 +73,21 @@ fn nothing_grows(machine: &Machine, times: usize, mut one: impl FnMut(usize)) {
     );
 }
 
-fn connected(machine: &Machine) -> (Api, plc_tests::ide::Ide) {
-    let mut ide = machine.ide(Generation::Erpc12);
-    assert_eq!(ide.status(), "Empty");
-    (machine.api(), ide)
+/// The API, and an IDE at each of [`CONNECTORS`].
+fn connected(machine: &Machine) -> (Api, [Ide; 2]) {
+    let wamp = "WAMP://127.0.0.1:8888#Automation#plc";
+    let wamp = Ide::with_uri_behind(&machine.in_network(), Generation::Wamp, wamp, &[]);
+    let mut ides = [machine.ide(Generation::Erpc12), wamp];
+    for ide in &mut ides {
+        assert_eq!(ide.status(), "Empty");
+    }
+    (machine.api(), ides)
 }
 
 #[test]
 fn five_hundred_starts_and_stops_leave_nothing() {
     let machine = Machine::installed();
-    let (api, _ide) = connected(&machine);
+    let (api, _ides) = connected(&machine);
     api.install(MD5, &programs::bytes("good"), &[], WhenRunning::Refuse).unwrap();
     nothing_grows(&machine, 500, |round| {
         api.start().unwrap_or_else(|error| panic!("start {round}: {error}"));
@@ -93,12 +101,13 @@ fn five_hundred_starts_and_stops_leave_nothing() {
 #[test]
 fn a_hundred_transfers_leave_the_last_three_programs() {
     let machine = Machine::installed();
-    let (api, mut ide) = connected(&machine);
+    let (api, mut ides) = connected(&machine);
     let library = programs::bytes("stopmark");
     nothing_grows(&machine, 100, |round| {
         // Each is another program, with an extra file of its own.
         let library = [&library[..], &round.to_le_bytes()].concat();
         let extra: [(&str, &[u8]); 1] = [("recipe.txt", b"of this round")];
+        let ide = &mut ides[round % 2];
         assert_eq!(ide.transfer(&format!("{round:032x}"), &library, &extra), Ok(true), "{round}");
         ide.must("StartPLC", json!([]));
         assert_eq!(ide.must("StopPLC", json!([])), json!(true), "{round}");

@@ -26,6 +26,11 @@ def attempt(how, what):
     elif how == "tcp":
         host, port = what.rsplit(":", 1)
         connect(socket.AF_INET, (host, int(port)))
+    elif how == "listen":
+        with socket.socket(socket.AF_INET) as port:
+            port.bind(("0.0.0.0", int(what)))
+    elif how == "resolve":
+        socket.getaddrinfo(what, 80)
     elif how == "socket":
         socket.socket(int(what), socket.SOCK_RAW).close()
     elif how == "signal":

@@ -18,6 +18,7 @@ use tokio::{process::Command, time::timeout};
 
 use super::{
     place::{Kind, Place},
+    router,
     seen::{self, Configuration, Runtime, Seen, Units, User},
     settings::Settings,
     tree::Tree,
@@ -88,6 +89,7 @@ async fn ask_systemd(tree: &Tree, place: &Place) -> Option<Units> {
     command.args(place.unit("worker.socket"));
     // An instance that never runs has the settings of its template.
     command.args(place.unit("worker@check.service"));
+    command.args(place.unit(router::UNIT));
     command.args(connector_sockets(tree, place));
     let output = run(&mut command).await?;
     output.status.success().then(|| seen::units(&String::from_utf8_lossy(&output.stdout)))

@@ -161,7 +161,8 @@ fn worker_socket(seen: &Seen) -> Option<Finding> {
 fn ide_ports(seen: &Seen) -> Option<Finding> {
     const TOPIC: &str = "IDE ports";
     let prefix = seen.place.unit("connector-")?;
-    let sockets = seen.units.as_ref()?.iter().filter(|(name, _)| name.starts_with(&prefix));
+    let is_port = |name: &str| name.starts_with(&prefix) && name.ends_with(".socket");
+    let sockets = seen.units.as_ref()?.iter().filter(|(name, _)| is_port(name));
     let sockets: Vec<_> = sockets.filter(|(_, unit)| unit.is_installed()).collect();
     let active = sockets.iter().filter(|(_, unit)| unit.is_active());
     let active: Vec<&str> = active.map(|(name, _)| name.as_str()).collect();

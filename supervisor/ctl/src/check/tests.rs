@@ -17,6 +17,8 @@ use super::{
     tree::Tree,
 };
 
+mod router;
+
 /// A machine made of files.
 pub(super) struct Machine(tempfile::TempDir);
 
