@@ -21,7 +21,7 @@ use plc_tests::{
     api::Api,
     desk::Desk,
     ide::{Generation, Ide},
-    tls::TlsPort,
+    tls::{Stunnel, TlsPort},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -101,6 +101,39 @@ fn an_ide_is_told_the_device_s_key_while_pairing_is_open_and_falls_over_nothing(
 #[test]
 fn an_ide_of_python_2_is_told_the_device_s_key_while_pairing_is_open() {
     is_told_while_pairing_is_open(&Generation::PYTHON2);
+}
+
+/// What follows a line of a text, to its end.
+fn below<'a>(text: &'a str, line: &str) -> &'a str {
+    text.split_once(&format!("{line}\n")).unwrap_or_else(|| panic!("{line:?} in {text}")).1
+}
+
+#[test]
+fn the_lines_that_plcctl_prints_let_an_ide_and_a_stunnel_in_as_they_are() {
+    let desk = Desk::start();
+    let tls = TlsPort::beside(&desk);
+    for verb in ["add", "show"] {
+        let (code, text, trouble) = desk.plcctl(&["psk", verb, "made-here"]);
+        assert_eq!((code, trouble.as_str()), (0, ""), "{text}");
+        let printed =
+            below(&text, "For an IDE, the file psk/made-here.secret in the project's directory:");
+        let line = printed.lines().next().unwrap();
+        // As the IDE reads its file (Beremiz, connectors/ERPC/__init__.py): the text behind the first colon, and the ID
+        // from the URI.
+        let secret = line.split_once(':').unwrap().1;
+        let key = format!("made-here:{secret}");
+        assert_eq!(Ide::with_key(Generation::Erpc12, &key, tls.port()).status(), "Empty");
+
+        let configuration =
+            below(&text, "psk.txt and this in stunnel.conf; they connect to port 3000 there:");
+        let stunnel = Stunnel::as_told(&format!("{line}\n"), configuration, tls.port());
+        for generation in Generation::ALL {
+            assert_eq!(stunnel.ide(generation).status(), "Empty");
+        }
+    }
+    let log = tls.log();
+    assert!(!log.contains("refused"), "{log}");
+    assert!(log.contains("connected with the key of made-here, TLSv1.3"), "{log}");
 }
 
 #[test]

@@ -8,19 +8,8 @@ use std::{
     process::{Command, Output},
 };
 
-use plc_tests::{binary, programs, root};
+use plc_tests::installed::side_by_side;
 use serde_json::Value as Json;
-
-/// The programs and the demo, in a directory of their own.
-fn installed() -> tempfile::TempDir {
-    let dir = tempfile::Builder::new().prefix("installed-").tempdir().unwrap();
-    for name in ["plcctl", "plc-local", "plc-supervisor", "plc-worker", "plc-connector-pyro"] {
-        fs::copy(binary(name), dir.path().join(name)).unwrap();
-    }
-    let sample = programs::compiled(&root().join("supervisor/local/sample/sample.c"));
-    fs::copy(sample, dir.path().join("sample.so")).unwrap();
-    dir
-}
 
 fn selftest(installed: &Path, scratch: &Path, arguments: &[&str]) -> Output {
     Command::new(installed.join("plcctl"))
@@ -38,7 +27,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn a_whole_installation_passes_and_leaves_nothing_behind() {
-    let (installed, scratch) = (installed(), tempfile::tempdir().unwrap());
+    let (installed, scratch) = (side_by_side(), tempfile::tempdir().unwrap());
     let output = selftest(installed.path(), scratch.path(), &[]);
     let table = text(&output.stdout);
     assert!(output.status.success(), "{table}{}", text(&output.stderr));
@@ -49,7 +38,7 @@ fn a_whole_installation_passes_and_leaves_nothing_behind() {
 
 #[test]
 fn a_worker_that_does_not_work_fails_the_test_and_what_was_said_is_kept() {
-    let (installed, scratch) = (installed(), tempfile::tempdir().unwrap());
+    let (installed, scratch) = (side_by_side(), tempfile::tempdir().unwrap());
     fs::copy("/bin/false", installed.path().join("plc-worker")).unwrap();
     let output = selftest(installed.path(), scratch.path(), &["--json"]);
     assert_eq!(output.status.code(), Some(1));
@@ -72,7 +61,7 @@ fn a_worker_that_does_not_work_fails_the_test_and_what_was_said_is_kept() {
 
 #[test]
 fn a_missing_program_is_named_with_the_next_step() {
-    let (installed, scratch) = (installed(), tempfile::tempdir().unwrap());
+    let (installed, scratch) = (side_by_side(), tempfile::tempdir().unwrap());
     fs::remove_file(installed.path().join("plc-local")).unwrap();
     let output = selftest(installed.path(), scratch.path(), &[]);
     assert_eq!(output.status.code(), Some(1));
