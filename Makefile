@@ -12,16 +12,22 @@ CARGO ?= cargo
 BUILT ?= target/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 export CARGO_TERM_COLOR ?= auto
 
-PROGRAMS := plc-supervisor plc-worker plc-connector-pyro plc-connector-pyros plcctl plc-local
-LIBEXEC := plc-supervisor plc-worker plc-connector-pyro plc-connector-pyros
+PROGRAMS := plc-supervisor plc-worker plc-connector-pyro plc-connector-pyros plc-connector-wamp plcctl plc-local
+LIBEXEC := plc-supervisor plc-worker plc-connector-pyro plc-connector-pyros plc-connector-wamp
+# Programs that are neither built nor installed, nor are their units and manuals, such as plc-connector-wamp.
+WITHOUT ?=
+SHIPPED := $(filter-out $(WITHOUT),$(PROGRAMS))
 
 # The Debian release that the appliance tests boot.
 SUITE ?= bookworm
 RELEASE_bookworm := deb12
 RELEASE_trixie := deb13
 TESTS ?=
+# How long each fuzz target runs, and which; none named: all.
+FUZZ_SECONDS ?= 60
+TARGETS ?=
 
-.PHONY: help run build sample test check unit appliance machine vm bench full parts trixie doc deb package-check cross install security clean
+.PHONY: help run build sample test check unit appliance machine vm bench full parts trixie doc deb layer programs package-check cross install security fuzz clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +37,9 @@ run: ## Run the sample program; an IDE connects at port 3000. ARGS= is given to 
 	$(MAKE) --no-print-directory build
 	target/release/plc-local $(ARGS)
 
+# With + it keeps to the number of jobs that make was given.
 build: sample ## Build all programs, optimised
-	$(CARGO) build --release --locked --bins $(addprefix -p ,$(PROGRAMS))
+	+$(CARGO) build --release --locked --bins $(addprefix -p ,$(SHIPPED))
 
 sample: $(BUILT)/sample.so
 
@@ -68,14 +75,18 @@ vm: ## The package in virtual machines, as root: rights, core dumps, sleep, loss
 check: ## Format, lints, dependencies, licences
 	scripts/need check
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	scripts/check-dependencies
 
 # What `make full` is more than `make test`; continuous integration takes it in this order while there is time.
-FULL := vm trixie package-check cross
+FULL := vm trixie package-check fuzz cross
 
 full: test ## Everything
 	for part in $(FULL); do $(MAKE) --no-print-directory $$part; done
+
+# With little time for each target; what a change breaks is found early, or after hours.
+full: export FUZZ_SECONDS := 25
 
 parts:
 	@echo $(FULL)
@@ -100,22 +111,38 @@ cross: ## The Debian 13 packages for arm64 and armhf
 	$(MAKE) --no-print-directory deb SUITE=trixie ARCH=arm64
 	$(MAKE) --no-print-directory deb SUITE=trixie ARCH=armhf
 
+layer: ## The Yocto layer, into dist/
+	scripts/need layer
+	scripts/layer
+
+programs:
+	@echo $(PROGRAMS)
+
 package-check: ## What Debian would say to the package: lintian, piuparts, debian/tests; as root
 	scripts/need package-check
 	$(MAKE) --no-print-directory deb SUITE=$(SUITE)
 	scripts/package-check "$$(ls -t dist/plc-runtime_*~$(RELEASE_$(SUITE))_amd64.deb | head -n 1)" $(SUITE)
 
+fuzz: ## Mutated bytes for every reader of foreign bytes. FUZZ_SECONDS= for each target, TARGETS='pickle tar' for some
+	scripts/need fuzz
+	scripts/fuzz $(FUZZ_SECONDS) $(TARGETS)
+
 # The one list of what is shipped; packages call it too.
 SHARE := $(DESTDIR)$(PREFIX)/share
 UNITS := $(DESTDIR)$(PREFIX)/lib
 FILE := install -D -m 644
+# Each beside what it describes.
+MANUALS := $(filter-out $(addprefix %/,$(addsuffix .8,$(WITHOUT))),\
+    $(wildcard supervisor/*/*.[1578] worker/*.[1578] connectors/*/*.[1578]))
+# Where zsh looks on Debian; elsewhere that is zsh/site-functions.
+ZSH_COMPLETIONS ?= zsh/vendor-completions
 
 install: ## Install below DESTDIR what `make build` has built, or what lies in BUILT=DIR
 	@test -x $(BUILT)/plc-supervisor || { echo "nothing is built in $(BUILT); run 'make build' first" >&2; exit 1; }
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(addprefix $(BUILT)/,$(filter-out $(LIBEXEC),$(PROGRAMS)))
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/plc-runtime $(addprefix $(BUILT)/,$(LIBEXEC))
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(addprefix $(BUILT)/,$(filter-out $(LIBEXEC),$(SHIPPED)))
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/plc-runtime $(addprefix $(BUILT)/,$(filter $(LIBEXEC),$(SHIPPED)))
 	$(FILE) -t $(DESTDIR)$(PREFIX)/libexec/plc-runtime $(BUILT)/sample.so
-	$(FILE) -t $(UNITS)/systemd/system systemd/system/*
+	$(FILE) -t $(UNITS)/systemd/system $(filter-out $(addsuffix %,$(addprefix systemd/system/,$(WITHOUT))),$(wildcard systemd/system/*))
 	$(FILE) -t $(SHARE)/plc-runtime/drop-ins systemd/drop-ins/*.conf
 	$(FILE) -t $(SHARE)/plc-runtime/discovery systemd/discovery/*
 	$(FILE) systemd/sysusers.conf $(UNITS)/sysusers.d/plc-runtime.conf
@@ -128,6 +155,10 @@ install: ## Install below DESTDIR what `make build` has built, or what lies in B
 	$(FILE) -t $(SHARE)/dbus-1/interfaces systemd/dbus/org.plcruntime1.Plc.xml
 	$(FILE) -t $(SHARE)/polkit-1/actions systemd/polkit/org.plcruntime1.policy
 	$(FILE) -t $(SHARE)/polkit-1/rules.d systemd/polkit/plc-runtime.rules
+	for page in $(MANUALS); do $(FILE) -t $(SHARE)/man/man$${page##*.} $$page; done
+	$(FILE) -t $(SHARE)/bash-completion/completions supervisor/*/completions/*.bash
+	$(FILE) -t $(SHARE)/fish/vendor_completions.d supervisor/*/completions/*.fish
+	$(FILE) -t $(SHARE)/$(ZSH_COMPLETIONS) supervisor/*/completions/_*
 	$(FILE) -t $(DESTDIR)/etc/plc-runtime etc/plc-runtime/plc-runtime.toml
 	$(FILE) -t $(DESTDIR)/etc/needrestart/conf.d etc/needrestart/conf.d/plc-runtime.conf
 
