@@ -16,7 +16,8 @@ pub fn day(desk: &Desk, ide: &mut Ide, another: Ide) {
     assert_eq!(ide.must("MatchMD5", json!([MD5])), json!(false));
 
     let library = programs::bytes("good");
-    let long: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
+    // More than the largest chunk that any IDE sends, 1 MiB.
+    let long: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
     let extra: &[(&str, &[u8])] = &[("recipe.csv", b"a;b\n"), ("long.bin", &long), ("empty", b"")];
     assert_eq!(ide.transfer(MD5, &library, extra), Ok(true));
     assert_eq!(ide.status(), "Stopped");
