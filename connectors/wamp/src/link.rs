@@ -127,13 +127,17 @@ impl Keeper<'_> {
     async fn run(mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         loop {
-            let settings = self.settings.borrow_and_update().clone().unwrap_or_default();
-            let left = match settings.router {
-                Some(router) => self.keep(&router, stop.as_mut()).await,
-                None => {
-                    self.report.off(sentence(&settings.problems));
+            let settings = self.settings.borrow_and_update().clone();
+            let left = match settings {
+                Some(WampSettings { router: Some(router), .. }) => {
+                    self.keep(&router, stop.as_mut()).await
+                }
+                Some(WampSettings { problems, .. }) => {
+                    self.report.off(sentence(&problems));
                     self.leave(None, stop.as_mut()).await
                 }
+                // Nobody has answered yet, so there is nothing to tell.
+                None => self.leave(None, stop.as_mut()).await,
             };
             if left == Leave::Stopped {
                 return self.report.off(None);

@@ -173,6 +173,30 @@ async fn settings_that_are_taken_away_turn_the_link_off() {
 }
 
 #[tokio::test]
+async fn nothing_is_reported_before_the_settings_are_known() {
+    let first: Arc<watch::Sender<Option<RouterLink>>> = Arc::default();
+    let seen = first.clone();
+    let stub = Stub::new(move |request: &Request, _: &mut Snapshot| -> Result<Reply, ApiError> {
+        if let Request::ReportRouter(link) = request {
+            seen.send_if_modified(|first| {
+                first.is_none() && first.replace((**link).clone()).is_none()
+            });
+        }
+        if *request != Request::WampSettings {
+            return Ok(Reply::Done);
+        }
+        let problems = vec!["the file is empty; fill it".to_owned()];
+        Ok(Reply::Wamp(Box::new(WampSettings { problems, ..WampSettings::default() })))
+    });
+    let _link = Running::begin(Link::new(supervisor(&stub)));
+    let mut first = first.subscribe();
+    let told = timeout(PATIENCE, first.wait_for(Option::is_some)).await;
+    let told = told.expect("the report did not come").unwrap().clone().unwrap();
+    assert_eq!(told.reason.as_deref(), Some("the file is empty; fill it"));
+    assert!(told.since_us > 0);
+}
+
+#[tokio::test]
 async fn a_supervisor_that_is_away_is_told_again_when_it_is_back() {
     let router = Router::new().await;
     let (mut stub, reports) = configured(Some(router.settings()), Some(router.settings()));

@@ -57,8 +57,10 @@ async fn conversation(
     let client = timeout(limits::HELLO_DEADLINE, connected).await.map_err(|_| silent())??;
     let mut snapshots = client.snapshots();
     let mut known = None;
-    // A supervisor that is new, or was away, has to be told.
-    link.mark_changed();
+    // A supervisor that is new, or was away, has to be told what is known.
+    if settings.borrow().is_some() {
+        link.mark_changed();
+    }
     loop {
         let revision = snapshots.borrow_and_update().settings_revision;
         if known != Some(revision) {

@@ -94,7 +94,7 @@ impl Report {
             let (state_before, reason_before) = (link.state, link.reason.clone());
             change(link);
             link.state = state;
-            if state != state_before {
+            if state != state_before || link.since_us == 0 {
                 link.since_us = now_us();
             }
             if state != state_before || link.reason != reason_before {
