@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The map of ARCHITECTURE.md, held against the code.
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use plc_tests::root;
 use serde_json::Value;
 
 /// Who may depend on whom. `plc-tests` may depend on anybody and nobody on it.
@@ -42,7 +43,7 @@ fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
         .args(arguments)
         .args(["--locked", "--offline"])
-        .current_dir(plc_tests::root())
+        .current_dir(root())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -103,4 +104,60 @@ fn only_plc_abi_may_be_unsafe() {
             );
         }
     }
+}
+
+/// Calls `visit` with every file below a directory, but for what was built.
+fn each_file(dir: &Path, visit: &mut impl FnMut(&Path)) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name();
+        if entry.file_type().unwrap().is_dir() {
+            if ![".git", "target", "dist"].iter().any(|built| name == *built) {
+                each_file(&entry.path(), visit);
+            }
+        } else {
+            visit(&entry.path());
+        }
+    }
+}
+
+/// The drawing says what holds a promise by the name of a file or of a test; one that moves takes its name along.
+#[test]
+fn every_file_and_every_test_that_the_drawing_names_is_there() {
+    let (mut files, mut functions) = (Vec::new(), BTreeSet::new());
+    each_file(&root(), &mut |path| {
+        files.push(path.strip_prefix(root()).unwrap().to_owned());
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(path).unwrap();
+            let names = text.lines().filter_map(|line| line.split_once("fn ")?.1.split_once('('));
+            functions.extend(names.map(|(name, _)| name.to_owned()));
+        }
+    });
+    let drawing = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let prose: String = drawing.split("```").step_by(2).collect();
+    let is_file = |name: &str| {
+        let known = [".rs", ".service", ".socket", ".postinst", ".toml", ".md"];
+        known.iter().any(|end| name.ends_with(end)) || name.ends_with('/')
+    };
+    let is_test = |name: &str| {
+        name.matches('_').count() > 3 && name.chars().all(|c| c == '_' || c.is_lowercase())
+    };
+    let (mut looked_at, mut missing) = (0, Vec::new());
+    for name in prose.split('`').skip(1).step_by(2) {
+        let found = if is_test(name) {
+            functions.contains(name)
+        } else if is_file(name) {
+            files.iter().any(|file| {
+                file.ends_with(name) || file.parent().is_some_and(|dir| dir.ends_with(name))
+            })
+        } else {
+            continue;
+        };
+        looked_at += 1;
+        if !found {
+            missing.push(name);
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(looked_at > 50, "{looked_at}");
 }
