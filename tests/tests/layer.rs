@@ -259,6 +259,50 @@ fn an_upgrade_in_the_running_system_never_comes_to_what_stops_the_plc() {
 }
 
 #[test]
+fn an_upgrade_in_the_running_system_enables_what_is_new_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for name in ["bin", "run", "units"] {
+        fs::create_dir(path(name)).unwrap();
+    }
+    // Says what it is asked for; the PLC runs.
+    fs::write(path("bin/systemctl"), "#!/bin/sh\n[ $# = 0 ] || echo \"$@\"\n").unwrap();
+    let output = Command::new("chmod").args(["755", &path("bin/systemctl")]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let run = |script: &str, root: &str| {
+        let script = script
+            .replace("/run/", &format!("{}/", path("run")))
+            .replace("/usr/lib/systemd/system", &path("units"));
+        // OpenEmbedded's class for systemd adds what sets every unit as at first.
+        let output = Command::new("sh")
+            .args(["-euc", &format!("{script}\necho class"), "script"])
+            .env("D", root)
+            .env("PATH", format!("{}:{}", path("bin"), env::var("PATH").unwrap()))
+            .output();
+        said(&output.unwrap())
+    };
+    for (package, old, new) in [
+        ("plc-runtime", "plc-runtime.service", "plc-worker.socket"),
+        ("plc-runtime-connectors", "plc-connector-wamp.service", "plc-connector-pyros.socket"),
+    ] {
+        let [before, after] = ["preinst", "postinst"].map(|when| format!("pkg_{when}:{package}"));
+        let told = read(&recipe(), [before.as_str(), after.as_str()]);
+        let script = |name: &String| told[name].as_str().unwrap().to_owned();
+        let (before, after) = (script(&before), script(&after));
+        fs::write(path("units/") + old, "").unwrap();
+        assert_eq!(run(&before, ""), "class\n", "{package}");
+        let upgraded = run(&after, "");
+        let presets = |unit: &str| upgraded.lines().any(|line| line == format!("preset {unit}"));
+        assert!(presets(new) && !presets(old), "{upgraded}");
+        assert!(!upgraded.contains("class"), "{upgraded}");
+        // Not of the upgrade before: who installs anew gets all.
+        assert!(run(&after, "").contains(&format!("preset {old}\n")), "{package}");
+        // When an image is made, nothing of this is for us to do.
+        assert_eq!(run(&before, "/image") + &run(&after, "/image"), "class\nclass\n");
+    }
+}
+
+#[test]
 fn the_integrators_append_the_image_and_the_group_of_packages_are_understood() {
     let append = layer().join("examples/integrator/plc-runtime_%.bbappend");
     let told = read(&recipe(), ["--append", append.to_str().unwrap(), "SRC_URI", "do_install"]);

@@ -24,13 +24,20 @@ PACKAGECONFIG[polkit] = ",,,polkit"
 # The certificates are those that a router's is checked against.
 PACKAGECONFIG[wamp] = ",WITHOUT=plc-connector-wamp,,ca-certificates"
 
-EXTRA_OEMAKE = "PREFIX=${prefix} BUILT=${B}/target/${RUST_HOST_SYS}/release ${PACKAGECONFIG_CONFARGS}"
+EXTRA_OEMAKE = "\
+    PREFIX=${prefix} \
+    BUILT=${B}/target/${RUST_HOST_SYS}/release \
+    ZSH_COMPLETIONS=zsh/site-functions \
+    ${PACKAGECONFIG_CONFARGS} \
+"
 
 export CARGO_BUILD_TARGET = "${RUST_HOST_SYS}"
 export CARGO_NET_OFFLINE = "true"
 # Packaging moves them into -dbg.
 export CARGO_PROFILE_RELEASE_STRIP = "none"
 export CARGO_PROFILE_RELEASE_DEBUG = "line-tables-only"
+# There is C in crates too, and where it was compiled is of no interest to a device.
+DEBUG_PREFIX_MAP += "-ffile-prefix-map=${CARGO_HOME}=${TARGET_DBGSRC_DIR}/cargo_home"
 
 do_compile () {
     export RUSTFLAGS="${RUSTFLAGS}"
@@ -92,9 +99,39 @@ pkg_prerm:${PN}-connectors () {
     fi
 }
 
+# It leaves alone, too, what an operator has enabled or disabled: the class would have each unit as the preset file has
+# it. Only what was not there before is set.
+pkg_preinst:${PN} () {
+    if [ -z "$D" ]; then
+        ls ${systemd_system_unitdir} >/run/${PN}.units
+    fi
+}
+
+pkg_preinst:${PN}-connectors () {
+    if [ -z "$D" ]; then
+        ls ${systemd_system_unitdir} >/run/${PN}-connectors.units
+    fi
+}
+
 pkg_postinst:${PN} () {
-    if [ -z "$D" ] && systemctl --quiet is-active plc-runtime.service; then
+    if [ -z "$D" ] && systemctl >/dev/null 2>&1; then
         systemctl daemon-reload
-        systemctl reload plc-runtime.service
+        for unit in ${SYSTEMD_SERVICE:${PN}}; do
+            grep -qsx "$unit" /run/${PN}.units || systemctl preset "$unit"
+        done
+        rm -f /run/${PN}.units
+        ! systemctl --quiet is-active plc-runtime.service || systemctl reload plc-runtime.service
+        exit 0
+    fi
+}
+
+pkg_postinst:${PN}-connectors () {
+    if [ -z "$D" ] && systemctl >/dev/null 2>&1; then
+        systemctl daemon-reload
+        for unit in ${SYSTEMD_SERVICE:${PN}-connectors}; do
+            grep -qsx "$unit" /run/${PN}-connectors.units || systemctl preset "$unit"
+        done
+        rm -f /run/${PN}-connectors.units
+        exit 0
     fi
 }
