@@ -15,6 +15,9 @@ use std::{
     time::Duration,
 };
 
+use plc_worker_link::CORE_DUMP;
+use sd_notify::NotifyState;
+
 use crate::threads;
 
 /// Until a program is loaded, whose order says another one.
@@ -74,7 +77,12 @@ impl Deadline {
 impl State {
     fn enforce(&self) {
         let timeout_ms = self.timeout_ms.load(Ordering::Acquire);
-        thread::sleep(Duration::from_millis(timeout_ms));
+        let timeout = Duration::from_millis(timeout_ms);
+        let micros = u32::try_from((timeout + CORE_DUMP).as_micros()).unwrap_or(u32::MAX);
+        // So that TimeoutStopSec= of the unit cuts off neither the program's time nor the core dump; nothing happens
+        // elsewhere.
+        let _ = sd_notify::notify(false, &[NotifyState::ExtendTimeoutUsec(micros)]);
+        thread::sleep(timeout);
         if self.at_rest.load(Ordering::Acquire) {
             plc_abi::process_end::end_process(0);
         }

@@ -81,15 +81,23 @@ pub(crate) fn begin(
                 tracing::debug!(error = error.to_string(), "no beat");
                 break;
             }
-            // For WatchdogSec= of the unit; nothing happens elsewhere.
-            let _ = sd_notify::notify(false, &[NotifyState::Watchdog]);
-            thread::sleep(BEAT_PERIOD);
+            live_on();
         }
         deadline.arm();
         // The receiver lives as long as the process.
         let _ = events.send(Event::End(Cause::ChannelEnded));
+        // A program that stops slowly is not frozen: how long it may take is the deadline's to say.
+        loop {
+            live_on();
+        }
     })
     .map(drop)
+}
+
+/// One sign of life for `WatchdogSec=` of the unit, which means nothing elsewhere, and the pause until the next.
+fn live_on() {
+    let _ = sd_notify::notify(false, &[NotifyState::Watchdog]);
+    thread::sleep(BEAT_PERIOD);
 }
 
 fn monotonic_ns() -> u64 {

@@ -86,6 +86,9 @@ pub const WAMP_NAME_CHARS: usize = 128;
 /// API connections at once, over all API sockets.
 pub const API_CONNECTIONS: usize = 256;
 
+/// What the end of a PLC may take besides the program's own time to stop: the kill, and the kernel's time to clear up.
+pub const STOPPING_BESIDES: Duration = Duration::from_secs(15);
+
 /// How long the debug token's owner may be silent before tracing is switched off (as the reference runtime).
 pub const TRACE_LEASE: Duration = Duration::from_secs(3);
 

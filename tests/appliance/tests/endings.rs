@@ -52,6 +52,38 @@ fn systemctl_stop_waits_for_a_program_that_stops_slowly() {
     assert_eq!(machine.runtime().property("Result"), "success");
 }
 
+/// The unit grants a worker less time than its program takes to stop, 4 s; the configuration grants more.
+fn running_with_an_impatient_unit() -> Machine {
+    let machine = Machine::installed();
+    machine.write(
+        "/etc/systemd/system/plc-worker@.service.d/impatient.conf",
+        "[Service]\nTimeoutStopSec=2\nWatchdogSec=3\n",
+    );
+    machine
+        .write("/etc/plc-runtime/plc-runtime.toml.d/slow.toml", "[plc]\nstop_timeout_ms = 60000\n");
+    machine.look("systemctl daemon-reload");
+    machine.plcctl(&["reload"]).expect_success();
+    machine.run_program("slowstop");
+    machine
+}
+
+#[test]
+fn a_worker_that_is_stopped_by_itself_has_the_time_of_the_configuration_and_not_of_its_unit() {
+    let machine = running_with_an_impatient_unit();
+    let _ = machine.run(&["systemctl", "stop", "plc-worker@*.service"]);
+    // The supervisor starts it again, since it is meant to run.
+    let marks = machine.wait_marks(2, "begin");
+    assert_eq!((marks.count("stop"), marks.count("end")), (1, 1), "{marks:?}");
+}
+
+#[test]
+fn a_worker_whose_supervisor_is_gone_is_not_taken_for_frozen_while_its_program_stops() {
+    let machine = running_with_an_impatient_unit();
+    machine.runtime().signal("KILL");
+    let marks = machine.wait_marks(2, "begin");
+    assert_eq!((marks.count("stop"), marks.count("end")), (1, 1), "{marks:?}");
+}
+
 #[test]
 fn reboot_from_inside() {
     let machine = running("slowstop");

@@ -23,7 +23,7 @@ pub struct LogReader {
 /// One message of the program's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// The cycle counter when it was written.
+    /// The cycle counter when it was written; wraps.
     pub tick: u32,
     /// When it was written, microseconds since the epoch.
     pub time_us: u64,

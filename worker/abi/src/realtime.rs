@@ -52,7 +52,7 @@ impl Scheduling {
     /// Schedules the calling thread so.
     ///
     /// # Errors
-    /// `PermissionDenied` above `RLIMIT_RTPRIO` without CAP_SYS_NICE; `InvalidInput` for a priority that does
+    /// `PermissionDenied` above `RLIMIT_RTPRIO` without `CAP_SYS_NICE`; `InvalidInput` for a priority that does
     /// not exist.
     pub fn apply(self) -> io::Result<()> {
         let mut param = {

@@ -16,7 +16,7 @@ use crate::ended::Ended;
 /// Supervisor to worker, control channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToWorker {
-    /// Chosen by the supervisor; the outcome carries it back.
+    /// Chosen by the supervisor, another one for each order; the outcome carries it back.
     pub id: u64,
     /// What to do.
     pub order: Order,
@@ -64,9 +64,9 @@ pub struct LoadOrder {
 pub struct Realtime {
     /// The scheduling class.
     pub policy: SchedulingPolicy,
-    /// Priority 1 to 99 in the classes `fifo` and `rr`.
+    /// Priority 1 to 99 in the classes `fifo` and `rr`; 0 with `other`.
     pub priority: u8,
-    /// Processors the program may run on; empty: all.
+    /// Numbers of the processors that the program may run on; empty: all.
     pub cpus: Vec<u16>,
     /// Keep all memory of the process in RAM.
     pub lock_memory: bool,
@@ -172,7 +172,7 @@ pub struct LoadFailure {
 /// Why a program did not start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartFailure {
-    /// What startPLC returned.
+    /// What `startPLC` returned; never 0.
     pub code: i32,
     /// In words, with the limit to raise if that is the likely cause.
     pub reason: String,
@@ -207,10 +207,10 @@ pub enum Data {
 pub struct LoggedMessage {
     /// Its level.
     pub level: LogLevel,
-    /// The PLC's cycle counter.
+    /// The PLC's cycle counter when it was written; wraps.
     pub tick: u32,
     /// When, microseconds since the epoch.
     pub time_us: u64,
-    /// Any bytes.
+    /// Any bytes, at most [`plc_api::limits::LOG_MESSAGE_BYTES`].
     pub text: ByteBuf,
 }

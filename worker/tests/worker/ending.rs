@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every end of a program is a stop; only an expired deadline is not. Never two programs at once.
 
-use std::{fs, io, process::Stdio};
+use std::{
+    fs, io,
+    os::unix::net::UnixDatagram,
+    process::{Command, Stdio},
+};
 
 use plc_abi::ProcessLock;
 use plc_worker_link::{Order, Outcome, greeting};
 use rustix::process::Signal;
 
-use crate::harness::{MD5, Plant};
+use crate::harness::{MD5, PATIENCE, Plant};
 
 /// First words of the marks that a program left in its working directory.
 fn marks(plant: &Plant) -> Vec<String> {
@@ -112,6 +116,44 @@ fn a_start_that_hangs_is_aborted_when_the_supervisor_is_gone() {
         worker.beat();
     }
     worker.hang_up();
+    worker.killed_by(Signal::ABORT);
+}
+
+/// A service manager for tests, which hears what the processes of these commands tell it.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn of(plant: &Plant, command: &mut Command) -> Self {
+        let path = plant.path("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        command.env("NOTIFY_SOCKET", path);
+        Self(socket)
+    }
+
+    fn next(&self) -> String {
+        let mut text = [0; 100];
+        let length = self.0.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).trim().to_owned()
+    }
+}
+
+#[test]
+fn the_service_manager_waits_as_long_as_the_deadline_and_sees_that_the_worker_lives() {
+    let plant = Plant::new();
+    let mut command = plant.command();
+    let manager = Manager::of(&plant, &mut command);
+    let mut worker = plant.worker_by(&mut command);
+    let mut order = plant.fixture("neverstop");
+    order.stop_timeout_ms = 2000;
+    worker.load(order);
+    worker.start();
+    worker.hang_up();
+    while manager.next() != "EXTEND_TIMEOUT_USEC=32000000" {}
+    // The program does not stop, its supervisor is gone, and that is not frozen.
+    for _ in 0..2 {
+        assert_eq!(manager.next(), "WATCHDOG=1");
+    }
     worker.killed_by(Signal::ABORT);
 }
 

@@ -2,6 +2,7 @@
 //! A supervisor for tests: starts one worker, sends orders, waits for what comes back.
 
 use std::{
+    env,
     fs::{self, File},
     os::{
         fd::OwnedFd,
@@ -31,13 +32,26 @@ use rustix::{
 use tempfile::TempDir;
 
 /// Longer than anything takes on the slowest machine; only a failing test waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The file for what workers write.
+const STDERR: &str = "stderr.txt";
 
 pub(crate) const MD5: &str = "0123456789abcdef0123456789abcdef";
 
-/// A place for several workers one after the other: programs, working directory, lock.
+/// A place for several workers one after the other: programs, working directory, lock. What they write is for the test
+/// that fails.
 pub(crate) struct Plant {
     dir: TempDir,
+}
+
+impl Drop for Plant {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let written = fs::read(self.path(STDERR)).unwrap_or_default();
+            eprintln!("--- what the workers wrote ---\n{}---", String::from_utf8_lossy(&written));
+        }
+    }
 }
 
 impl Plant {
@@ -94,14 +108,27 @@ impl Plant {
 
     /// Starts a worker without listening to it.
     pub(crate) fn spawn(&self) -> (Child, UnixStream) {
+        self.spawn_by(&mut self.command())
+    }
+
+    fn spawn_by(&self, command: &mut Command) -> (Child, UnixStream) {
         let (control, theirs) = UnixStream::pair().unwrap();
-        let child = self.command().stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
+        let stderr = File::options().append(true).create(true).open(self.path(STDERR)).unwrap();
+        let child =
+            command.stdin(Stdio::from(OwnedFd::from(theirs))).stderr(stderr).spawn().unwrap();
+        // A command keeps what it has given away; while it does, a worker that dies at once is not seen to end.
+        command.stdin(Stdio::null());
         (child, control)
     }
 
     /// Starts a worker up to its hello.
     pub(crate) fn worker(&self) -> Worker {
-        let (child, control) = self.spawn();
+        self.worker_by(&mut self.command())
+    }
+
+    /// The same, by a [`Self::command`] that was changed.
+    pub(crate) fn worker_by(&self, command: &mut Command) -> Worker {
+        let (child, control) = self.spawn_by(command);
         Worker::listen(child, control)
     }
 
@@ -130,6 +157,8 @@ pub(crate) struct Worker {
     pub(crate) hello: Hello,
     /// Everything that came besides what was waited for.
     pub(crate) notices: Vec<(LogLevel, String)>,
+    /// How many of them [`Self::notice`] has given out.
+    noticed: usize,
     pub(crate) log: Vec<(LogLevel, String)>,
     next_id: u64,
 }
@@ -148,6 +177,7 @@ impl Worker {
             control: Some(control),
             hello,
             notices: Vec::new(),
+            noticed: 0,
             log: Vec::new(),
             next_id: 1,
         }
@@ -182,12 +212,13 @@ impl Worker {
         }
     }
 
+    /// The next notice, also one that came while something else was waited for.
     pub(crate) fn notice(&mut self) -> String {
-        loop {
-            if let FromWorker::Notice { text, .. } = self.message() {
-                return text;
-            }
+        while self.notices.len() == self.noticed {
+            self.message();
         }
+        self.noticed += 1;
+        self.notices[self.noticed - 1].1.clone()
     }
 
     fn message(&mut self) -> FromWorker {
@@ -356,13 +387,13 @@ pub(crate) fn compile(name: &str) -> PathBuf {
     // Tests of several processes compile at once: each under its own name first.
     let own =
         tempfile::Builder::new().suffix(".so").tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let status = Command::new("cc")
+    let status = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
         .args(["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-O1", "-g", "-o"])
         .arg(own.path())
         .arg(&source)
         .args(["-lpthread", "-lm"])
         .status()
-        .expect("a C compiler called cc");
+        .expect("a C compiler, cc or what CC says");
     assert!(status.success(), "{} does not compile", source.display());
     own.persist(&library).unwrap();
     library

@@ -335,7 +335,7 @@ fn real_time_is_for_the_program_and_its_reader_alone_or_denied_with_a_remedy() {
     worker.stop();
 }
 
-/// Priorities of the threads in SCHED_FIFO (proc(5): fields 40 and 41 of stat).
+/// Priorities of the threads in `SCHED_FIFO` (proc(5): fields 40 and 41 of stat).
 fn real_time_priorities(worker: &Worker) -> Vec<u32> {
     let tasks = format!("/proc/{}/task", worker.pid().as_raw_nonzero());
     std::fs::read_dir(tasks)

@@ -49,6 +49,7 @@ pub(crate) async fn gather(socket: &Path) -> Seen {
         units: ask_systemd(&tree, &place).await,
         configuration: check_configuration(&tree, &place).await,
         synchronized: ask_clock(&tree).await,
+        sleep_waits: ask_logind(&place).await,
         settings: Settings::read(&tree, &place.paths),
         user,
         place,
@@ -159,6 +160,17 @@ async fn ask_clock(tree: &Tree) -> Option<bool> {
         "no" => Some(false),
         _ => None,
     }
+}
+
+async fn ask_logind(place: &Place) -> Option<Duration> {
+    place.service()?;
+    let mut command = Command::new("busctl");
+    command.args(["get-property", "org.freedesktop.login1", "/org/freedesktop/login1"]);
+    command.args(["org.freedesktop.login1.Manager", "InhibitDelayMaxUSec"]);
+    let output = run(&mut command).await?;
+    // "t 30000000"
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().strip_prefix("t ")?.parse().ok().map(Duration::from_micros)
 }
 
 async fn run(command: &mut Command) -> Option<Output> {

@@ -3,6 +3,7 @@
 
 use plc_api::{
     RELEASE,
+    limits::STOPPING_BESIDES,
     paths::LIBEXEC,
     plc::{PlcStatus, Snapshot},
 };
@@ -35,6 +36,7 @@ fn the_rest(seen: &Seen) -> impl Iterator<Item = Finding> {
         worker_socket(seen),
         ide_ports(seen),
         Some(configuration(seen)),
+        sleep(seen),
         Some(core_dumps(seen)),
         Some(clock(seen)),
     ];
@@ -196,6 +198,23 @@ fn configuration(seen: &Seen) -> Finding {
             Finding::of(Verdict::Unknown, TOPIC, why, next)
         }
     }
+}
+
+/// Whether a machine that falls asleep waits until the PLC has stopped.
+fn sleep(seen: &Seen) -> Option<Finding> {
+    const TOPIC: &str = "sleep";
+    let waits = seen.sleep_waits?;
+    let stopping = seen.settings.stop_timeout + STOPPING_BESIDES;
+    let (waits_s, stopping_s) = (waits.as_secs_f32(), stopping.as_secs_f32().ceil());
+    if waits >= stopping {
+        return Some(Finding::good(TOPIC, format!("waits up to {waits_s} s until the PLC stops")));
+    }
+    let value = format!("waits {waits_s} s, and the PLC may take {stopping_s} s (stop_timeout_ms)");
+    let next = format!(
+        "InhibitDelayMaxSec={stopping_s} in section [Login] of /etc/systemd/logind.conf.d/plc-runtime.conf, then: systemctl \
+         kill --signal=HUP systemd-logind"
+    );
+    Some(Finding::of(Verdict::Problem, TOPIC, value, next))
 }
 
 /// Where the memory image of a crashed program goes: core(5).

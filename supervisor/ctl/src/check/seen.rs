@@ -20,6 +20,8 @@ pub(crate) struct Seen {
     pub(crate) configuration: Configuration,
     /// Whether the clock follows a time server, if that can be told.
     pub(crate) synchronized: Option<bool>,
+    /// How long logind lets a sleep of the machine wait, where there is a logind.
+    pub(crate) sleep_waits: Option<Duration>,
 }
 
 impl Seen {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the configuration asks of the machine: its section `[realtime]`.
+//! What the configuration asks of the machine: its section `[realtime]`, and the time that the PLC has to stop.
 //!
 //! Whether the configuration is right is the supervisor's to say; here a file that is not is passed over.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use plc_api::paths::Paths;
 use serde::{Deserialize, Serialize};
@@ -33,9 +33,14 @@ impl fmt::Display for Class {
 /// The priority in the real-time classes when none is configured.
 const USUAL_PRIORITY: u8 = 50;
 
+/// How long stopping may take when nothing is configured.
+const USUAL_STOP_TIMEOUT_MS: u64 = 5000;
+
 /// The settings in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
+    /// How long the program may take to stop.
+    pub(crate) stop_timeout: Duration,
     pub(crate) class: Class,
     /// 0 in the class `other`.
     pub(crate) priority: u8,
@@ -48,7 +53,14 @@ pub(crate) struct Settings {
 #[derive(Debug, Default, Deserialize)]
 struct File {
     #[serde(default)]
+    plc: Plc,
+    #[serde(default)]
     realtime: Realtime,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Plc {
+    stop_timeout_ms: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,8 +81,10 @@ impl Settings {
         let files =
             std::iter::once(paths.config_file.clone()).chain(names.map(|name| drop_ins.join(name)));
         let mut all = Realtime::default();
+        let mut stop_timeout_ms = USUAL_STOP_TIMEOUT_MS;
         for text in files.filter_map(|path| tree.text(path)) {
             let file: File = toml::from_str(&text).unwrap_or_default();
+            stop_timeout_ms = file.plc.stop_timeout_ms.unwrap_or(stop_timeout_ms);
             let Realtime { policy, priority, cpus, lock_memory, timer_slack_us } = file.realtime;
             all = Realtime {
                 policy: policy.or(all.policy),
@@ -82,6 +96,7 @@ impl Settings {
         }
         let class = all.policy.unwrap_or_default();
         Self {
+            stop_timeout: Duration::from_millis(stop_timeout_ms),
             class,
             priority: match class {
                 Class::Other => 0,
@@ -108,7 +123,10 @@ mod tests {
     fn a_later_file_wins_key_by_key_and_a_bad_one_is_passed_over() {
         let machine = Machine::new(&[
             ("/etc/plc-runtime/plc-runtime.toml", "[realtime]\npolicy = \"fifo\"\ncpus = [1]\n"),
-            ("/etc/plc-runtime/plc-runtime.toml.d/1.toml", "[realtime]\ncpus = [2, 3]\n"),
+            (
+                "/etc/plc-runtime/plc-runtime.toml.d/1.toml",
+                "[plc]\nstop_timeout_ms = 60000\n[realtime]\ncpus = [2, 3]\n",
+            ),
             ("/etc/plc-runtime/plc-runtime.toml.d/2.toml", "[realtime]\npolicy = 7\n"),
             ("/etc/plc-runtime/plc-runtime.toml.d/3.bak", "[realtime]\ncpus = [9]\n"),
         ]);
@@ -116,6 +134,7 @@ mod tests {
         assert_eq!(
             settings,
             Settings {
+                stop_timeout: Duration::from_secs(60),
                 class: Class::Fifo,
                 priority: 50,
                 cpus: [2, 3].into(),

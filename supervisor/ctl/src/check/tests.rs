@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The judgement over prepared machines.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use plc_api::{
     key::{KeyInfo, KeyKind, KeyList},
@@ -111,6 +111,7 @@ fn seen_on(machine: &Machine, socket: &str) -> Seen {
         units: place.service().map(|_| units(UNITS)),
         configuration: Configuration::Good,
         synchronized: Some(true),
+        sleep_waits: Some(Duration::from_secs(30)),
         tree,
         place,
     }
@@ -321,6 +322,15 @@ fn bounds_of_a_control_group_are_found_above_it_too() {
     assert_eq!(otherwise(&[(group, "max 100000")], "processor time").verdict, Verdict::Good);
     let old = [("/sys/fs/cgroup/cpu/system.slice/cpu.rt_runtime_us", "0")];
     assert_found(&otherwise(&old, "processor time"), Verdict::Problem, "denied", "slice");
+}
+
+#[test]
+fn a_machine_that_falls_asleep_before_the_plc_has_stopped_is_a_problem() {
+    let config = |ms| format!("[plc]\nstop_timeout_ms = {ms}\n");
+    let file = "/etc/plc-runtime/plc-runtime.toml.d/stop.toml";
+    let found = otherwise(&[(file, &config(60_000))], "sleep");
+    assert_found(&found, Verdict::Problem, "waits 30 s", "InhibitDelayMaxSec=75");
+    assert_eq!(otherwise(&[(file, &config(15_000))], "sleep").verdict, Verdict::Good);
 }
 
 #[test]
