@@ -18,7 +18,7 @@ use plc_connector::{
     api::{
         key::{ApiKey, SecretText},
         message::{ApiError, Reply, Request},
-        plc::{PlcStatus, Snapshot},
+        plc::Snapshot,
         program::BlobId,
     },
     session::{Session, Supervisor},
@@ -29,7 +29,7 @@ use plc_connector_pyro::{
     pyro3::header::WireVersion,
     pyro5::serpent,
 };
-use stub::Stub;
+use stub::{Stub, obey};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     task::JoinHandle,
@@ -46,10 +46,10 @@ struct Ide {
     sequence: u8,
 }
 
-/// The number of GetPLCID, which is always refused here.
+/// The number of `GetPLCID`, which is always refused here.
 const GET_PLC_ID: u8 = 3;
 
-/// The number of GetPLCstatus.
+/// The number of `GetPLCstatus`.
 const GET_STATUS: u8 = 4;
 
 impl Ide {
@@ -128,14 +128,11 @@ impl Ide {
 }
 
 fn obedient(request: &Request, snapshot: &mut Snapshot) -> Result<Reply, ApiError> {
-    if *request == Request::Start {
-        snapshot.status = PlcStatus::Started;
-    }
     match request {
         Request::AppendChunk { blob, .. } if *blob == BlobId::EMPTY => Ok(Reply::Blob(*blob)),
         Request::AppendChunk { blob, .. } => Err(ApiError::UnknownBlob(*blob)),
         Request::DeviceKey => Err(ApiError::NotAllowed("pairing is not open".to_owned())),
-        _ => Ok(Reply::Done),
+        _ => obey(request, snapshot),
     }
 }
 

@@ -2,7 +2,7 @@
 //! Who has a place: so many connections in all, so many from one source, and of both only so many newcomers.
 //!
 //! A newcomer has shown nothing yet that tells it from somebody who only takes places; it is *settled* when it has
-//! shown a key or made its first call ([`Standing::settle`]). Where newcomers have all that they may have, one of them
+//! shown a key, made its first call or joined a session ([`Standing::settle`]). Where newcomers have all that they may have, one of them
 //! gives way to the next, and first those who have not said a word: so silent ones keep nobody out, and whoever is
 //! settled keeps its place.
 

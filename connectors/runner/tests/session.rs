@@ -25,7 +25,7 @@ use plc_connector::{
     call::{CallRefused, PlcAnswer, PlcCall, Program},
     session::{Session, Supervisor},
 };
-use stub::Stub;
+use stub::{Stub, obey};
 use tokio::time::timeout;
 
 const MD5: &str = "0123456789abcdef0123456789abcdef";
@@ -46,18 +46,13 @@ fn key(id: &str) -> ApiKey {
 
 fn obedient() -> Stub {
     Stub::new(|request, snapshot| {
-        snapshot.status = match request {
-            Request::Start => PlcStatus::Started,
-            Request::Stop => PlcStatus::Stopped,
-            _ => snapshot.status,
-        };
         snapshot.log_counts = [1, 2, 3, 4];
         snapshot.program = Some(ProgramInfo {
             id: "1-x".to_owned(),
             md5: ProgramMd5::new(MD5).unwrap(),
             since_us: 0,
         });
-        Ok(Reply::Done)
+        obey(request, snapshot)
     })
 }
 

@@ -53,7 +53,7 @@ pub fn signature(key: &[u8], challenge: &str) -> String {
 
 /// Whether `signature` is that; how long this takes tells nothing of the key.
 #[must_use]
-pub fn is_signed(key: &[u8], challenge: &str, signature: &str) -> bool {
+pub(crate) fn is_signed(key: &[u8], challenge: &str, signature: &str) -> bool {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     let signature = BASE64_STANDARD.decode(signature);
     signature.is_ok_and(|tag| hmac::verify(&key, challenge.as_bytes(), &tag).is_ok())

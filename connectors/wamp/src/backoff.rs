@@ -19,7 +19,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Begins with `initial`.
+    /// Begins with `initial`, and grows up to `longest`; each pause then varies by half.
     #[must_use]
     pub fn new(initial: Duration, longest: Duration) -> Self {
         let initial = initial.max(SHORTEST);

@@ -144,7 +144,7 @@ impl Callee {
 
     /// Whether registrations are on their way that the router has not answered.
     #[must_use]
-    pub fn is_asking(&self) -> bool {
+    pub(crate) fn is_asking(&self) -> bool {
         !self.asked.is_empty()
     }
 

@@ -120,13 +120,13 @@ impl Dealer {
 
     /// Whether the peer has joined and not left.
     #[must_use]
-    pub const fn is_joined(&self) -> bool {
+    pub(crate) const fn is_joined(&self) -> bool {
         matches!(self.state, State::Joined)
     }
 
     /// Whether [`Self::event`] has something to tell of this topic.
     #[must_use]
-    pub fn wants_events(&self) -> bool {
+    pub(crate) fn wants_events(&self) -> bool {
         [events::STATUS, events::LOG].into_iter().any(|topic| self.told(topic).next().is_some())
     }
 

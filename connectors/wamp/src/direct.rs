@@ -17,6 +17,7 @@ use plc_connector::{
     ide::value::Value,
     intake::{self, FIRST_BYTES_DEADLINE},
     limited,
+    places::Standing,
     serve::{Connection, Ended},
     session::Session,
 };
@@ -114,14 +115,21 @@ impl DirectError {
 /// What ended the conversation. A peer that may not come in is logged and is no error.
 pub async fn serve(connection: Connection) -> Ended {
     let Connection { stream, caller } = connection;
-    Ok(converse(stream, caller.session(None), caller.session(None)).await?)
+    let standing = caller.standing().clone();
+    Ok(converse(stream, standing, caller.session(None), caller.session(None)).await?)
 }
 
-/// Talks with the IDE at the other end of `stream` until it leaves. Both sessions speak for it.
+/// Talks with the IDE at the other end of `stream` until it leaves. Both sessions speak for it. It is settled when it has
+/// joined: who only listens to events never makes a call.
 ///
 /// # Errors
 /// Every [`DirectError`]; the connection is of no use then.
-pub async fn converse<S>(mut stream: S, orders: Session, reads: Session) -> Result<(), DirectError>
+pub async fn converse<S>(
+    mut stream: S,
+    standing: Standing,
+    orders: Session,
+    reads: Session,
+) -> Result<(), DirectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -142,7 +150,9 @@ where
     let socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, config).await;
     let dealer = Dealer::new(watch.settings.clone(), fresh()?);
     let patience = Patience::new(FIRST_BYTES_DEADLINE, Then::End);
-    let talk = Talk { socket, serializer, dealer, lanes, outcomes, events: None, patience };
+    let newcomer = Some(standing);
+    let talk =
+        Talk { socket, serializer, dealer, newcomer, lanes, outcomes, events: None, patience };
     let result = talk.run(watch).await;
     if let Err(DirectError::Refused(reason) | DirectError::Revoked(reason)) = result {
         limited!(warn, message_id = ACCESS_REFUSED, %peer, "{peer} refused: {reason}");
@@ -208,6 +218,8 @@ struct Talk<S> {
     socket: WebSocketStream<S>,
     serializer: Serializer,
     dealer: Dealer,
+    /// Until the peer has joined.
+    newcomer: Option<Standing>,
     lanes: Lanes,
     outcomes: mpsc::Receiver<Finished>,
     /// While the peer has subscribed to some.
@@ -297,6 +309,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     async fn take(&mut self, steps: Vec<Step>) -> Result<Next, DirectError> {
         if steps.iter().any(|step| matches!(step, Step::Leave(Left::Refused(_)))) {
             sleep(REFUSAL_PAUSE).await;
+        }
+        if let Some(newcomer) = self.newcomer.take_if(|_| self.dealer.is_joined()) {
+            newcomer.settle();
         }
         for step in steps {
             match step {

@@ -22,7 +22,7 @@ const LARGEST_ID: u64 = 1 << 53;
 /// Names the elements of each message, and from that reads and writes them.
 macro_rules! messages {
     ($($(#[$about:meta])* $code:literal $name:ident { $($(#[$what:meta])* $field:ident: $kind:ty),+ })+) => {
-        /// One message.
+        /// One message. Ids are 1 to 2^53, but where 0 is said to mean something (specification, "IDs").
         #[derive(Clone, Debug, PartialEq)]
         pub enum Message {
             $($(#[$about])* $name { $($(#[$what])* $field: $kind),+ },)+

@@ -34,41 +34,41 @@ impl CallError {
 }
 
 /// Names of errors in WAMP (wamp-proto.org, "Predefined URIs").
-pub mod uri {
+pub(crate) mod uri {
     /// Any error of an application, by the name that autobahn gives it.
-    pub const RUNTIME_ERROR: &str = "wamp.error.runtime_error";
+    pub(crate) const RUNTIME_ERROR: &str = "wamp.error.runtime_error";
     /// The arguments do not fit the procedure.
-    pub const INVALID_ARGUMENT: &str = "wamp.error.invalid_argument";
+    pub(crate) const INVALID_ARGUMENT: &str = "wamp.error.invalid_argument";
     /// Not now.
-    pub const UNAVAILABLE: &str = "wamp.error.unavailable";
+    pub(crate) const UNAVAILABLE: &str = "wamp.error.unavailable";
     /// Nobody registered that procedure.
-    pub const NO_SUCH_PROCEDURE: &str = "wamp.error.no_such_procedure";
+    pub(crate) const NO_SUCH_PROCEDURE: &str = "wamp.error.no_such_procedure";
     /// Somebody else did.
-    pub const PROCEDURE_ALREADY_EXISTS: &str = "wamp.error.procedure_already_exists";
+    pub(crate) const PROCEDURE_ALREADY_EXISTS: &str = "wamp.error.procedure_already_exists";
     /// The session's rights do not allow it.
-    pub const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
+    pub(crate) const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
     /// There is no such realm.
-    pub const NO_SUCH_REALM: &str = "wamp.error.no_such_realm";
+    pub(crate) const NO_SUCH_REALM: &str = "wamp.error.no_such_realm";
     /// A message that cannot be, or cannot be now.
-    pub const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
+    pub(crate) const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
     /// None of the ways in which the peer can show who it is counts here.
-    pub const NO_MATCHING_AUTH_METHOD: &str = "wamp.error.no_matching_auth_method";
+    pub(crate) const NO_MATCHING_AUTH_METHOD: &str = "wamp.error.no_matching_auth_method";
     /// It did not show who it is.
-    pub const AUTHENTICATION_FAILED: &str = "wamp.error.authentication_failed";
+    pub(crate) const AUTHENTICATION_FAILED: &str = "wamp.error.authentication_failed";
     /// Nothing is registered by that id.
-    pub const NO_SUCH_REGISTRATION: &str = "wamp.error.no_such_registration";
+    pub(crate) const NO_SUCH_REGISTRATION: &str = "wamp.error.no_such_registration";
     /// Nothing is subscribed by that id.
-    pub const NO_SUCH_SUBSCRIPTION: &str = "wamp.error.no_such_subscription";
+    pub(crate) const NO_SUCH_SUBSCRIPTION: &str = "wamp.error.no_such_subscription";
     /// An option that is not served.
-    pub const OPTION_NOT_ALLOWED: &str = "wamp.error.option_not_allowed";
+    pub(crate) const OPTION_NOT_ALLOWED: &str = "wamp.error.option_not_allowed";
     /// A name that is none.
-    pub const INVALID_URI: &str = "wamp.error.invalid_uri";
+    pub(crate) const INVALID_URI: &str = "wamp.error.invalid_uri";
     /// A side leaves because it has to.
-    pub const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";
+    pub(crate) const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";
     /// A side leaves because it wants to.
-    pub const CLOSE_NORMAL: &str = "wamp.close.normal";
+    pub(crate) const CLOSE_NORMAL: &str = "wamp.close.normal";
     /// The answer to a `GOODBYE`.
-    pub const GOODBYE_AND_OUT: &str = "wamp.close.goodbye_and_out";
+    pub(crate) const GOODBYE_AND_OUT: &str = "wamp.close.goodbye_and_out";
 }
 
 impl Procedure {

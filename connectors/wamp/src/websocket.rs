@@ -46,7 +46,7 @@ impl Violation {
 
     /// What a failed read says of the peer; `None` if the connection itself failed.
     #[must_use]
-    pub fn of_error(error: &Error) -> Option<Self> {
+    pub(crate) fn of_error(error: &Error) -> Option<Self> {
         let code = match error {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => CloseCode::Size,
             Error::Utf8(_) => CloseCode::Invalid,
@@ -67,7 +67,7 @@ impl Violation {
 
     /// The frame that closes the connection.
     #[must_use]
-    pub fn close_frame(&self) -> CloseFrame {
+    pub(crate) fn close_frame(&self) -> CloseFrame {
         // A control frame holds 125 bytes, two of them the code; the texts are ASCII.
         let reason: String = self.reason.chars().filter(char::is_ascii).take(120).collect();
         CloseFrame { code: self.code, reason: reason.into() }

@@ -14,10 +14,12 @@ mod stub;
 
 use std::collections::BTreeMap;
 
-use ide::{Ide, PATIENCE, Plc, hello};
+use futures_util::FutureExt;
+use ide::{Ide, PATIENCE, Plc, SOURCE, hello};
 use plc_connector::{
     api::{key::SecretText, limits::CHUNK_BYTES, message::Request, wamp::DirectSettings},
     ide::value::Value,
+    places::NEWCOMERS_PER_SOURCE,
 };
 use plc_connector_wamp::{
     auth,
@@ -240,6 +242,25 @@ async fn status_and_log_are_told_to_subscribers() {
     assert_eq!(told, (status, vec![Value::text("Empty"), Value::text("why")]));
     let message = vec![1.into(), 0.into(), 1_000_000.into(), 9.into(), Value::text("message 0")];
     assert_eq!(event(ide.next().await), (log, message));
+}
+
+#[tokio::test]
+async fn who_only_listens_keeps_its_place_when_newcomers_crowd() {
+    let plc = plc();
+    let mut listener = plc.join(Serializer::MessagePack).await;
+    assert!(matches!(subscribe(&mut listener, "plc.status").await, Message::Subscribed { .. }));
+    let crowd = [SOURCE; 2 * NEWCOMERS_PER_SOURCE];
+    let _crowd = crowd.map(|source| plc.places.take(source).unwrap());
+    assert!(plc.place.displaced().now_or_never().is_none(), "the listener had to give way");
+}
+
+#[tokio::test]
+async fn who_has_not_joined_yet_gives_way_to_newcomers() {
+    let plc = plc();
+    let _stranger = plc.connect(Serializer::MessagePack).await;
+    let crowd = [SOURCE; NEWCOMERS_PER_SOURCE];
+    let _crowd = crowd.map(|source| plc.places.take(source).unwrap());
+    assert!(plc.place.displaced().now_or_never().is_some(), "the stranger keeps its place");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use futures_util::{SinkExt, StreamExt};
 use plc_connector::{
     api::{
         message::{ApiError, Reply, Request},
-        plc::{PlcStatus, Snapshot},
+        plc::Snapshot,
         wamp::{LinkState, RouterLink, RouterSettings, WampSettings},
     },
     ide::value::Value,
@@ -34,7 +34,7 @@ use plc_connector_wamp::{
     serializer::Serializer,
 };
 use router::{PATIENCE, Peer, Router, Running, invocation};
-use stub::Stub;
+use stub::{Stub, obey};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -52,21 +52,9 @@ fn supervisor(stub: &Stub) -> Arc<Supervisor> {
     Arc::new(Supervisor { socket: stub.socket(), connector: "wamp".to_owned() })
 }
 
-/// A stub that does everything it is asked.
-fn willing() -> Stub {
-    Stub::new(|request, snapshot| {
-        match request {
-            Request::Start => snapshot.status = PlcStatus::Started,
-            Request::Stop => snapshot.status = PlcStatus::Stopped,
-            _ => {}
-        }
-        Ok(Reply::Done)
-    })
-}
-
 #[tokio::test]
 async fn a_link_that_is_ready_answers_calls_tells_events_and_says_goodbye() {
-    let (router, stub) = (Router::new().await, willing());
+    let (router, stub) = (Router::new().await, Stub::new(obey));
     let mut link = Running::begin(Link::with_settings(supervisor(&stub), router.settings()));
     let mut peer = router.ready().await;
     let ready = link.until_state(LinkState::Ready).await;

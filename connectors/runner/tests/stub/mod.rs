@@ -14,7 +14,7 @@ use plc_connector::api::{
         ApiError, ClientMessage, ConnectorSettings, Hello, HelloReply, Refusal, Reply, Request,
         ServerMessage, Welcome,
     },
-    plc::Snapshot,
+    plc::{PlcStatus, Snapshot},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -22,6 +22,16 @@ use tokio::{
     sync::{Mutex as AsyncMutex, watch},
     task::JoinSet,
 };
+
+/// Does everything it is asked: what was started runs, and what was stopped does not.
+pub(crate) fn obey(request: &Request, snapshot: &mut Snapshot) -> Result<Reply, ApiError> {
+    match request {
+        Request::Start => snapshot.status = PlcStatus::Started,
+        Request::Stop => snapshot.status = PlcStatus::Stopped,
+        _ => {}
+    }
+    Ok(Reply::Done)
+}
 
 type Answer = dyn Fn(&Request, &mut Snapshot) -> Result<Reply, ApiError> + Send + Sync;
 

@@ -33,8 +33,9 @@ impl Dealer {
             _ => false,
         };
         if !offered {
-            let reason = "this PLC is joined with WAMP-CRA and its secret alone".to_owned();
-            return self.abort(uri::NO_MATCHING_AUTH_METHOD, reason);
+            let reason = "this PLC is joined with WAMP-CRA and its secret alone, which no Beremiz IDE can show; for IDEs \
+                          leave wamp.direct_secret_file out, or connect by ERPC:// or PYRO://";
+            return self.abort(uri::NO_MATCHING_AUTH_METHOD, reason.to_owned());
         }
         let authid = authid.unwrap_or_default();
         let challenge = self.challenge(&authid);

@@ -2,6 +2,7 @@
 //! An IDE at direct mode, with a stub for the supervisor.
 
 use std::{
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,11 +12,12 @@ use plc_connector::{
     api::{
         log::LogMessage,
         message::{ApiError, Reply, Request},
-        plc::{PlcStatus, Snapshot},
+        plc::Snapshot,
         program::BlobId,
         wamp::{DirectSettings, WampSettings},
     },
     ide::value::Value,
+    places::{Place, Places},
     session::{Session, Supervisor},
 };
 use plc_connector_wamp::{
@@ -39,14 +41,19 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::stub::Stub;
+use crate::stub::{Stub, obey};
 
 /// Longer than anything here takes on a machine that is busy with other things.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The supervisor, and what it says to the connector.
+/// Whence all come.
+pub(crate) const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The supervisor, what it says to the connector, and the place that the connector's IDE has.
 pub(crate) struct Plc {
     pub(crate) stub: Stub,
+    pub(crate) places: Places,
+    pub(crate) place: Place,
     settings: Arc<Mutex<DirectSettings>>,
 }
 
@@ -55,7 +62,9 @@ impl Plc {
         let settings = Arc::new(Mutex::new(settings));
         let current = settings.clone();
         let stub = Stub::new(move |request, snapshot| answer(request, snapshot, &current));
-        Self { stub, settings }
+        let places = Places::default();
+        let place = places.take(SOURCE).unwrap();
+        Self { stub, places, place, settings }
     }
 
     /// Says other things from now on.
@@ -75,7 +84,8 @@ impl Plc {
     ) -> (DuplexStream, JoinHandle<Result<(), DirectError>>) {
         let session = || Session::new(self.supervisor(), "ide".to_owned(), None, None);
         let (ours, theirs) = duplex(buffer);
-        (ours, tokio::spawn(converse(theirs, session(), session())))
+        let standing = self.place.standing();
+        (ours, tokio::spawn(converse(theirs, standing, session(), session())))
     }
 
     /// A WebSocket, with these headers in its request.
@@ -117,12 +127,10 @@ fn answer(
         Request::WampSettings => {
             let direct = settings.lock().unwrap().clone();
             let settings = WampSettings { direct, ..WampSettings::default() };
-            return Ok(Reply::Wamp(Box::new(settings)));
+            Ok(Reply::Wamp(Box::new(settings)))
         }
-        Request::Start => snapshot.status = PlcStatus::Started,
-        Request::Stop => snapshot.status = PlcStatus::Stopped,
-        Request::SeedBlob { .. } => return Ok(Reply::Blob(BlobId::EMPTY)),
-        Request::AppendChunk { .. } => return Ok(Reply::Blob(BlobId([7; 16]))),
+        Request::SeedBlob { .. } => Ok(Reply::Blob(BlobId::EMPTY)),
+        Request::AppendChunk { .. } => Ok(Reply::Blob(BlobId([7; 16]))),
         &Request::ReadLog { level, from, max } => {
             let end = snapshot.log_counts[usize::from(level.number())];
             let message = |id| LogMessage {
@@ -133,11 +141,10 @@ fn answer(
                 text: format!("message {id}"),
             };
             let ids = (from..end).take(usize::try_from(max).unwrap());
-            return Ok(Reply::Log(ids.map(message).collect()));
+            Ok(Reply::Log(ids.map(message).collect()))
         }
-        _ => {}
+        _ => obey(request, snapshot),
     }
-    Ok(Reply::Done)
 }
 
 /// An IDE's end of a connection.
