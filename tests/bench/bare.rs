@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `tests/programs/bare_loader.c`: the least that can run a program, under SCHED_FIFO if that is permitted.
+//! `tests/programs/bare_loader.c`: the least that can run a program, under `SCHED_FIFO` if that is permitted.
 
 use std::{
     fs,

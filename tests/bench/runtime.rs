@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use plc_tests::{desk::Desk, programs};
+use plc_tests::{desk::Desk, programs, scratch::scratch};
 use rustix::process::Pid;
 
 use crate::erpc::{self, Client, Framing, Status};
@@ -104,7 +104,7 @@ pub(crate) struct Runtime {
 impl Runtime {
     /// A fresh `plc-local` with this configuration.
     pub(crate) fn ours(name: &str, config: &str) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("bench-").tempdir()?;
+        let dir = scratch("bench");
         std::fs::write(dir.path().join("plc-runtime.toml"), config)?;
         let desk = Desk::of(&plc_tests::binary("plc-local"), dir, &WRAPPER);
         let against = Against {

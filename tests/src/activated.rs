@@ -16,7 +16,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{
     PATIENCE,
     api::{Api, MD5},
-    binary, programs,
+    binary,
+    errors::Errors,
+    programs,
+    scratch::scratch,
 };
 
 /// Runs the worker, and then its reporter with what systemd.exec(5) gives to `ExecStopPost=`. To a shell a signal is an
@@ -32,12 +35,14 @@ const REPORTING: &str = r#"
     exec "$0" --report-end
 "#;
 
-/// A supervisor in a directory of its own, and the activation in front of the worker program.
+/// A supervisor in a directory of its own, and the activation in front of the worker program. Dropping it ends them; if
+/// the test is failing, what they and the workers wrote is printed.
 #[derive(Debug)]
 pub struct Activated {
     dir: tempfile::TempDir,
     activation: Child,
     supervisor: Child,
+    errors: Errors,
 }
 
 impl Activated {
@@ -61,13 +66,14 @@ impl Activated {
 
     /// Starts workers by a command in front of the worker program.
     fn with_worker(wrapper: &[&str]) -> Self {
-        let dir = tempfile::Builder::new().prefix("unit-").tempdir().expect("a directory");
+        let dir = scratch("unit");
         let paths = Paths::of_desk(dir.path());
         for place in [&paths.state_dir, &paths.work_dir, &paths.run_dir.join("connectors")] {
             fs::create_dir_all(place).expect("a place");
         }
         fs::write(&paths.worker_lock, "").expect("a lock");
         copy_supervisor(&program(&dir));
+        let errors = Errors::new();
         let activation = Command::new("systemd-socket-activate")
             .args(["--accept", "--inetd", "--listen"])
             .arg(&paths.worker_socket)
@@ -77,10 +83,11 @@ impl Activated {
             .arg(&paths.work_dir)
             .arg("--lock")
             .arg(&paths.worker_lock)
+            .stderr(errors.stdio())
             .spawn()
             .expect("systemd-socket-activate can be run");
-        let supervisor = spawn(&dir);
-        Self { dir, activation, supervisor }
+        let supervisor = spawn(&dir, &errors);
+        Self { dir, activation, supervisor, errors }
     }
 
     /// Its places.
@@ -149,7 +156,7 @@ impl Activated {
             assert!(begin.elapsed() < PATIENCE, "the supervisor does not end");
             thread::sleep(Duration::from_millis(20));
         };
-        self.supervisor = spawn(&self.dir);
+        self.supervisor = spawn(&self.dir, &self.errors);
         status
     }
 
@@ -188,6 +195,7 @@ fn program(dir: &tempfile::TempDir) -> PathBuf {
     dir.path().join("plc-supervisor")
 }
 
-fn spawn(dir: &tempfile::TempDir) -> Child {
-    Command::new(program(dir)).arg("--desk").arg(dir.path()).spawn().expect("a supervisor")
+fn spawn(dir: &tempfile::TempDir, errors: &Errors) -> Child {
+    let mut command = Command::new(program(dir));
+    command.arg("--desk").arg(dir.path()).stderr(errors.stdio()).spawn().expect("a supervisor")
 }

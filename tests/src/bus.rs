@@ -26,11 +26,12 @@ use zbus::{
     Connection, Message, MessageStream, Proxy,
     connection::Builder,
     message,
+    object_server::Interface,
     proxy::{CacheProperties, MethodFlags},
     zvariant::{DynamicDeserialize, OwnedValue},
 };
 
-use crate::{PATIENCE, binary};
+use crate::{PATIENCE, binary, scratch::scratch};
 
 /// The name on the bus.
 pub const NAME: &str = "org.plcruntime1";
@@ -105,7 +106,7 @@ impl Bus {
     /// A file cannot be written.
     #[must_use]
     pub fn without_daemon() -> Self {
-        let dir = tempfile::Builder::new().prefix("bus-").tempdir().expect("a directory");
+        let dir = scratch("bus");
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("our own directory");
         let paths = Paths::of_desk(dir.path());
         for place in [&paths.state_dir, &paths.work_dir, &paths.run_dir.join("connectors")] {
@@ -234,6 +235,16 @@ impl Bus {
     pub async fn connect(&self) -> Connection {
         let builder = Builder::address(self.address().as_str()).expect("an address");
         builder.build().await.expect("a bus")
+    }
+
+    /// A service that is not ours: this object at its path, under this name. It is there as long as the connection.
+    ///
+    /// # Panics
+    /// There is no bus, or somebody has that name.
+    pub async fn serve(&self, name: &str, path: &str, object: impl Interface) -> Connection {
+        let builder = Builder::address(self.address().as_str()).expect("an address");
+        let builder = builder.serve_at(path, object).expect("a path");
+        builder.name(name).expect("a name").build().await.expect("a bus, and the name")
     }
 
     /// A connection of another user.

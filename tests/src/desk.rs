@@ -20,6 +20,7 @@ use crate::{
     api::Api,
     ide::{Generation, Ide},
     marks::Marks,
+    scratch::scratch,
 };
 
 /// A running desk. Dropping it ends it; if the test is failing, what it wrote is printed.
@@ -60,7 +61,7 @@ impl Desk {
     /// It does not become ready.
     #[must_use]
     pub fn configured(config: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("desk-").tempdir().expect("a directory");
+        let dir = scratch("desk");
         fs::write(dir.path().join("plc-runtime.toml"), config)
             .expect("the configuration is written");
         Self::in_dir(dir)

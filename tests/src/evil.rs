@@ -102,18 +102,6 @@ pub fn pyro3_peer(port: u16) -> io::Result<TcpStream> {
     Ok(peer)
 }
 
-/// Reads the answer in Pyro3, its body.
-///
-/// # Errors
-/// The connection is closed instead.
-pub fn pyro3_answer(peer: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut head = [0; 18];
-    peer.read_exact(&mut head)?;
-    let mut body = vec![0; u32::from_be_bytes([head[8], head[9], head[10], head[11]]) as usize];
-    peer.read_exact(&mut body)?;
-    Ok(body)
-}
-
 /// A peer that Pyro5 has accepted.
 ///
 /// # Errors

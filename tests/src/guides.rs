@@ -10,13 +10,14 @@ use std::{
 };
 
 /// Why a command block may be untried, and what tries it instead, if anything does.
-pub const REASONS: [(&str, &str); 7] = [
+pub const REASONS: [(&str, &str); 8] = [
     ("another computer", "the engineer's; tests/tests/tls.rs runs the stunnel of the guide"),
     ("a machine with Beremiz_service", "nobody has one here"),
     ("a Raspberry Pi", "hardware"),
     ("hardware", "interrupts of a real machine"),
     ("reboot", "another kernel; tests/vm boots one with PREEMPT_RT"),
     ("it is what runs everything else", "continuous integration is these words"),
+    ("a release", "the versions and the bill of materials: tests/tests/release.rs"),
     ("a router", "tests/tests/wamp.rs runs Crossbar"),
 ];
 

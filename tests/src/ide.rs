@@ -12,6 +12,14 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// Makes of each line, `name => scenario(Generation)`, a test of that name.
+#[macro_export]
+macro_rules! for_each_generation {
+    ($($name:ident => $scenario:ident($generation:ident);)*) => {
+        $(#[test] fn $name() { $scenario($crate::ide::Generation::$generation); })*
+    };
+}
+
 /// Which client library, in the manner of which IDEs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generation {

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{binary, root};
+use crate::{binary, root, scratch::scratch};
 
 /// The names of all programs.
 ///
@@ -58,7 +58,7 @@ pub fn installed() -> TempDir {
 /// A program is not built; says how to.
 #[must_use]
 pub fn side_by_side() -> TempDir {
-    let dir = tempfile::Builder::new().prefix("installed-").tempdir().unwrap();
+    let dir = scratch("installed");
     for name in programs() {
         fs::copy(binary(&name), dir.path().join(name)).unwrap();
     }

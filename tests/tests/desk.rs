@@ -15,9 +15,11 @@ use plc_tests::{
     api::{Api, MD5},
     binary,
     desk::{Desk, descendants},
+    errors::Errors,
     ide::Generation,
     marks::Marks,
     programs,
+    scratch::scratch,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -31,10 +33,10 @@ fn as_an_unprivileged_user() {
         // Then every other test has shown it.
         return assert_eq!(Desk::start().api().snapshot().status, PlcStatus::Empty);
     }
-    let dir = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
+    let dir = scratch("desk");
     chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     // The checkout may lie where nobody may look: its programs are copied to where everybody may.
-    let programs_dir = tempfile::Builder::new().prefix("bin-").tempdir().unwrap();
+    let programs_dir = scratch("bin");
     fs::set_permissions(programs_dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     for name in ["plc-local", "plc-supervisor", "plc-worker", "plc-connector-pyro"] {
         fs::copy(binary(name), programs_dir.path().join(name)).unwrap();
@@ -56,7 +58,7 @@ fn as_an_unprivileged_user() {
 
 #[test]
 fn the_command_line_of_an_ide() {
-    let dir = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
+    let dir = scratch("desk");
     // Python, script, then "-x 0" as one argument: reference IDE, LocalRuntimeMixin.py.
     let mut local = Command::new(binary("plc-local"))
         .args(["/usr/share/beremiz/Beremiz_service.py", "-p", "0", "-i", "127.0.0.1", "-x 0"])
@@ -86,7 +88,7 @@ fn shake_hands(port: u16) -> String {
 
 #[test]
 fn ides_come_by_wamp_where_that_is_asked_for_and_again_after_its_connector_was_killed() {
-    let dir = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
+    let dir = scratch("desk");
     let wrapper = ["sh", "-c", "exec \"$0\" --wamp=0 \"$@\""];
     let desk = Desk::of(&binary("plc-local"), dir, &wrapper);
     let line = desk.wait_log("and by WAMP to 127.0.0.1:");
@@ -107,14 +109,16 @@ fn ides_come_by_wamp_where_that_is_asked_for_and_again_after_its_connector_was_k
 
 #[test]
 fn an_ide_that_is_killed_takes_its_runtime_with_it() {
-    let dir = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
+    let dir = scratch("desk");
     let paths = plc_api::paths::Paths::of_desk(dir.path());
     let line = "\"$0\" /Beremiz_service.py -p 0 \"-x 0\" \"$1\"; true";
+    let errors = Errors::new();
     let mut ide = Command::new("sh")
         .args(["-c", line])
         .arg(binary("plc-local"))
         .arg(dir.path())
         .stdout(Stdio::piped())
+        .stderr(errors.stdio())
         .spawn()
         .unwrap();
     let mut output = BufReader::new(ide.stdout.take().unwrap());
@@ -205,7 +209,7 @@ fn a_killed_connector_is_replaced_and_the_plc_does_not_notice() {
 
 #[test]
 fn a_bad_configuration_is_told_and_nothing_starts() {
-    let dir = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
+    let dir = scratch("desk");
     fs::write(dir.path().join("plc-runtime.toml"), "[plc]\nstop_timout_ms = 1\n").unwrap();
     let output =
         Command::new(binary("plc-local")).args(["-p", "0"]).arg(dir.path()).output().unwrap();

@@ -9,19 +9,13 @@ use plc_api::{message::Request, plc::PlcStatus};
 use plc_tests::{
     api::MD5,
     desk::Desk,
+    for_each_generation,
     ide::{Forced, Generation, hex, unhex},
     marks::Marks,
     programs,
 };
 use serde_json::{Value, json};
 use shared::{connect, is_codec_error};
-
-/// One day for each generation, each a test of its own.
-macro_rules! for_each_generation {
-    ($($name:ident => $day:ident($generation:ident);)*) => {
-        $(#[test] fn $name() { $day(Generation::$generation); })*
-    };
-}
 
 for_each_generation! {
     pyro5_serpent_day => day(Pyro5Serpent);

@@ -13,18 +13,13 @@ use plc_tests::{
     PATIENCE,
     api::MD5,
     desk::Desk,
+    errors::Errors,
+    for_each_generation,
     ide::{Forced, Generation, Ide, hex, unhex},
     marks::Marks,
     programs,
 };
 use serde_json::{Value, json};
-
-/// One day for each generation, each a test of its own.
-macro_rules! for_each_generation {
-    ($($name:ident => $day:ident($generation:ident);)*) => {
-        $(#[test] fn $name() { $day(Generation::$generation); })*
-    };
-}
 
 for_each_generation! {
     a_day_of_an_ide_that_sends_whole_files => day(Pyro3Files);
@@ -298,10 +293,12 @@ fn a_client_of_wire_version_4_is_served_where_that_is_set() {
     let desk = Desk::start();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    let errors = Errors::new();
     let mut connector = Command::new(plc_tests::binary("plc-connector-pyro"))
         .args(["--pyro3-version", "4", "--api"])
         .arg(desk.paths().connector_socket("pyro"))
         .stdin(Stdio::from(OwnedFd::from(listener)))
+        .stderr(errors.stdio())
         .spawn()
         .unwrap();
     let mut ide = Ide::new(Generation::Pyro3Files, port);

@@ -174,6 +174,9 @@ impl Machine {
     }
 
     /// The journal of all boots, as `journalctl` prints it with these arguments.
+    ///
+    /// # Panics
+    /// `journalctl` cannot be run.
     #[must_use]
     pub fn journal(&self, arguments: &[&str]) -> String {
         let output = Command::new("journalctl")

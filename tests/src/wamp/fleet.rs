@@ -17,7 +17,7 @@ use super::{
     router::{OPEN, Router},
     wait_ready,
 };
-use crate::{PATIENCE, api::Api, desk::Log};
+use crate::{PATIENCE, api::Api, desk::Log, scratch::scratch};
 
 /// The PLCs. Dropping it ends them.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Member {
 
 impl Supervisor {
     fn start(settings: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("fleet-").tempdir().expect("a directory");
+        let dir = scratch("fleet");
         let paths = Paths::of_desk(dir.path());
         for place in [&paths.state_dir, &paths.work_dir, &paths.run_dir.join("connectors")] {
             fs::create_dir_all(place).expect("a place");

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::certificates::Certificate;
-use crate::desk::Log;
+use crate::{desk::Log, scratch::scratch};
 
 /// The realm that everybody may join.
 pub const OPEN: &str = "Automation";
@@ -159,7 +159,7 @@ impl Router {
         self.kill();
         let program = crate::root().join("target/clients/wamp/bin/crossbar");
         assert!(program.exists(), "{} is missing; run `scripts/need test`", program.display());
-        let dir = tempfile::Builder::new().prefix("router-").tempdir().expect("a directory");
+        let dir = scratch("router");
         let configuration = self.configuration().to_string();
         fs::write(dir.path().join("config.json"), configuration).expect("written");
         let mut line = self.plan.wrapper.clone();

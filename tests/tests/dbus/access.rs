@@ -9,7 +9,7 @@ use plc_tests::{
     bus::{Bus, Plc, Refusal, User, can_be_others},
     programs,
 };
-use zbus::{connection::Builder, zvariant::OwnedValue};
+use zbus::zvariant::OwnedValue;
 
 const CONTROL: &str = "org.plcruntime1.control";
 const INSTALL: &str = "org.plcruntime1.install";
@@ -53,15 +53,8 @@ impl Polkit {
 /// What may be installed is decided as what is shown.
 async fn polkit(bus: &Bus, control: Verdict, install: Verdict) -> zbus::Connection {
     let polkit = Polkit(HashMap::from([(CONTROL, control), (INSTALL, install), (SECRET, install)]));
-    Builder::address(bus.address().as_str())
-        .unwrap()
-        .serve_at("/org/freedesktop/PolicyKit1/Authority", polkit)
-        .unwrap()
-        .name("org.freedesktop.PolicyKit1")
-        .unwrap()
-        .build()
-        .await
-        .unwrap()
+    let path = "/org/freedesktop/PolicyKit1/Authority";
+    bus.serve("org.freedesktop.PolicyKit1", path, polkit).await
 }
 
 async fn install(plc: &Plc) -> Result<(), Refusal> {

@@ -13,7 +13,7 @@ use plc_tests::{
     programs,
 };
 use tokio::{io::AsyncReadExt as _, net::unix::pipe, time::timeout};
-use zbus::{Connection, connection::Builder, object_server::SignalEmitter, zvariant};
+use zbus::{Connection, object_server::SignalEmitter, zvariant};
 
 const PATH: &str = "/org/freedesktop/login1";
 
@@ -35,26 +35,43 @@ impl Logind {
 }
 
 impl Logind {
-    async fn on(bus: &Bus) -> (Self, Connection) {
-        let logind = Self::default();
-        let connection = Builder::address(bus.address().as_str())
-            .unwrap()
-            .serve_at(PATH, logind.clone())
-            .unwrap()
-            .name("org.freedesktop.login1")
-            .unwrap()
-            .build()
-            .await
-            .unwrap();
-        (logind, connection)
-    }
-
     /// The next inhibitor that is taken.
     async fn inhibitor(&self) -> pipe::Receiver {
         let taken = until("an inhibitor", async || self.0.lock().unwrap().pop()).await;
         assert_eq!((taken.0.as_str(), taken.1.as_str()), ("sleep", "delay"));
         taken.2
     }
+}
+
+/// A supervisor whose program runs, on a bus on which there is this logind.
+struct Awake {
+    bus: Bus,
+    logind: Logind,
+    connection: Connection,
+    /// The one that the supervisor holds.
+    inhibitor: pipe::Receiver,
+    plc: Plc,
+}
+
+impl Awake {
+    async fn begin() -> Self {
+        let mut bus = Bus::without_daemon();
+        bus.start_daemon();
+        let logind = Logind::default();
+        let connection = bus.serve("org.freedesktop.login1", PATH, logind.clone()).await;
+        bus.start_supervisor("");
+        let inhibitor = logind.inhibitor().await;
+        let plc = bus.plc().await;
+        plc.install(&programs::built("stopmark"), MD5, Path::new("/dev/null")).await.unwrap();
+        plc.order("Start").await.unwrap();
+        Self { bus, logind, connection, inhibitor, plc }
+    }
+}
+
+/// Says that the machine falls asleep, or that it is awake.
+async fn tell(connection: &Connection, asleep: bool) {
+    let emitter = SignalEmitter::new(connection, PATH).unwrap();
+    Logind::prepare_for_sleep(&emitter, asleep).await.unwrap();
 }
 
 async fn released(mut inhibitor: pipe::Receiver) {
@@ -64,48 +81,32 @@ async fn released(mut inhibitor: pipe::Receiver) {
 
 #[tokio::test]
 async fn the_plc_is_stopped_before_the_machine_sleeps_and_runs_again_after() {
-    let mut bus = Bus::without_daemon();
-    bus.start_daemon();
-    let (logind, connection) = Logind::on(&bus).await;
-    bus.start_supervisor("");
-    let inhibitor = logind.inhibitor().await;
-    let plc = bus.plc().await;
-    plc.install(&programs::built("stopmark"), MD5, Path::new("/dev/null")).await.unwrap();
-    plc.order("Start").await.unwrap();
+    let Awake { bus: _bus, logind, connection, inhibitor, plc } = Awake::begin().await;
     let first = plc.get::<u32>("WorkerPid").await;
 
-    let emitter = SignalEmitter::new(&connection, PATH).unwrap();
-    Logind::prepare_for_sleep(&emitter, true).await.unwrap();
+    tell(&connection, true).await;
     released(inhibitor).await;
     assert_eq!(plc.get::<String>("Status").await, "Stopped");
     assert_eq!(plc.get::<u32>("WorkerPid").await, 0);
 
-    Logind::prepare_for_sleep(&emitter, false).await.unwrap();
+    tell(&connection, false).await;
     plc.wait_status("Started").await;
     assert_ne!(plc.get::<u32>("WorkerPid").await, first);
     let inhibitor = logind.inhibitor().await;
 
     // Somebody's Stop is not undone by a night's sleep.
     plc.order("Stop").await.unwrap();
-    Logind::prepare_for_sleep(&emitter, true).await.unwrap();
+    tell(&connection, true).await;
     released(inhibitor).await;
-    Logind::prepare_for_sleep(&emitter, false).await.unwrap();
+    tell(&connection, false).await;
     logind.inhibitor().await;
     assert_eq!(plc.get::<String>("Status").await, "Stopped");
 }
 
 #[tokio::test]
 async fn a_bus_that_goes_while_the_machine_sleeps_does_not_leave_the_plc_asleep() {
-    let mut bus = Bus::without_daemon();
-    bus.start_daemon();
-    let (logind, connection) = Logind::on(&bus).await;
-    bus.start_supervisor("");
-    let inhibitor = logind.inhibitor().await;
-    let plc = bus.plc().await;
-    plc.install(&programs::built("stopmark"), MD5, Path::new("/dev/null")).await.unwrap();
-    plc.order("Start").await.unwrap();
-    let emitter = SignalEmitter::new(&connection, PATH).unwrap();
-    Logind::prepare_for_sleep(&emitter, true).await.unwrap();
+    let Awake { mut bus, connection, inhibitor, .. } = Awake::begin().await;
+    tell(&connection, true).await;
     released(inhibitor).await;
     bus.kill_daemon();
     bus.start_daemon();
@@ -116,14 +117,7 @@ async fn a_bus_that_goes_while_the_machine_sleeps_does_not_leave_the_plc_asleep(
 
 #[tokio::test]
 async fn nobody_but_logind_puts_the_plc_to_sleep() {
-    let mut bus = Bus::without_daemon();
-    bus.start_daemon();
-    let (logind, _connection) = Logind::on(&bus).await;
-    bus.start_supervisor("");
-    logind.inhibitor().await;
-    let plc = bus.plc().await;
-    plc.install(&programs::built("stopmark"), MD5, Path::new("/dev/null")).await.unwrap();
-    plc.order("Start").await.unwrap();
+    let Awake { bus, plc, .. } = &Awake::begin().await;
     let other = bus.connect().await;
     let interface = "org.freedesktop.login1.Manager";
     for _ in 0..10 {

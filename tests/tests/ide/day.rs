@@ -10,7 +10,7 @@ use plc_tests::{
 use serde_json::{Value, json};
 
 /// Connects, transfers, runs, debugs, reads the log, stops; `another` is a second IDE of the same kind.
-pub fn day(desk: &Desk, ide: &mut Ide, another: Ide) {
+pub(crate) fn day(desk: &Desk, ide: &mut Ide, another: Ide) {
     connect(ide);
     assert_eq!(ide.status(), "Empty");
     assert_eq!(ide.must("MatchMD5", json!([MD5])), json!(false));
@@ -45,7 +45,7 @@ pub fn day(desk: &Desk, ide: &mut Ide, another: Ide) {
 }
 
 /// What the IDE asks first: the identity, which must come in the way that the generation survives.
-pub fn connect(ide: &mut Ide) {
+pub(crate) fn connect(ide: &mut Ide) {
     let answer = ide.call("GetPLCID", json!([]));
     match ide.generation {
         Generation::Pyro3Files
@@ -61,7 +61,7 @@ pub fn connect(ide: &mut Ide) {
     }
 }
 
-pub fn is_codec_error(answer: &Result<Value, Raised>) -> bool {
+pub(crate) fn is_codec_error(answer: &Result<Value, Raised>) -> bool {
     answer.as_ref().is_err_and(|raised| raised.class == "erpc.codec.CodecError")
 }
 

@@ -17,7 +17,7 @@ use plc_api::{
     paths::Paths,
     plc::{PlcStatus, Wish},
 };
-use plc_tests::{PATIENCE, api::Api, desk::descendants};
+use plc_tests::{PATIENCE, api::Api, desk::descendants, scratch::scratch};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
@@ -41,7 +41,7 @@ pub(crate) struct Outcome {
 impl Place {
     /// A place without a program.
     pub(crate) fn empty() -> Self {
-        let dir = tempfile::Builder::new().prefix("atomic-").tempdir().unwrap();
+        let dir = scratch("atomic");
         for inner in ["state", "work", "run", "run/connectors"] {
             fs::create_dir(dir.path().join(inner)).unwrap();
             fs::set_permissions(dir.path().join(inner), PermissionsExt::from_mode(0o700)).unwrap();

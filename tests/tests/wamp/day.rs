@@ -10,6 +10,7 @@ use plc_tests::{
     desk::Desk,
     ide::{Generation, Ide},
     programs,
+    scratch::scratch,
     wamp::{
         Connector,
         router::{CLOSED, IDE, MEMBER, OPEN, Router, SALTED, SECRET},
@@ -26,7 +27,7 @@ const AS_MEMBER: [&str; 4] = ["--authid", MEMBER, "--secret", SECRET];
 
 /// A desk with a secret beside its configuration.
 fn desk_with_secret(config: &str, file: &str) -> Desk {
-    let dir = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
+    let dir = scratch("desk");
     std::fs::write(dir.path().join(file), format!("{SECRET}\n")).unwrap();
     std::fs::write(dir.path().join("plc-runtime.toml"), config).unwrap();
     Desk::in_dir(dir)

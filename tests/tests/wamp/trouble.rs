@@ -14,6 +14,7 @@ use plc_tests::{
     desk::Desk,
     ide::{Generation, Ide},
     programs,
+    scratch::scratch,
     wamp::{
         Connector,
         certificates::{Authority, Validity},
@@ -140,7 +141,7 @@ fn a_network_that_swallows_everything_is_noticed_by_pings_and_the_plc_comes_back
 fn a_wrong_secret_is_told_and_the_right_one_counts_after_a_reload() {
     let router = Router::start();
     let settings = router.settings(CLOSED, MEMBER);
-    let dir = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
+    let dir = scratch("desk");
     let secret = dir.path().join("wamp.secret");
     fs::write(&secret, "not the secret\n").unwrap();
     fs::write(dir.path().join("plc-runtime.toml"), &settings).unwrap();

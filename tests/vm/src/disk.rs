@@ -11,6 +11,7 @@ use std::{
     process::Command,
 };
 
+use plc_tests::scratch::scratch;
 use tempfile::TempDir;
 
 use crate::{PATIENCE, image::Image, process::Process};
@@ -48,7 +49,7 @@ impl Disk {
     /// There is no room.
     #[must_use]
     pub fn row(disks: &[&Self]) -> Self {
-        let row = Self { dir: scratch() };
+        let row = Self { dir: scratch("vm") };
         let mut file = File::create(row.file()).expect("the scratch directory can be written");
         for (index, disk) in (1..).zip(disks) {
             sparse_copy(&disk.file(), &mut file, index * disk.bytes()).expect("room for a disk");
@@ -76,7 +77,7 @@ impl Disk {
     }
 
     pub(crate) fn copy_of(file: &Path) -> Self {
-        let disk = Self { dir: scratch() };
+        let disk = Self { dir: scratch("vm") };
         let mut copy = File::create(disk.file()).expect("the scratch directory can be written");
         sparse_copy(file, &mut copy, 0).expect("room for a disk");
         disk
@@ -104,10 +105,6 @@ impl Disk {
         }
         (process, format!("nbd+unix:///?socket={}", socket.display()))
     }
-}
-
-fn scratch() -> TempDir {
-    tempfile::Builder::new().prefix("plc-vm-").tempdir().expect("a scratch directory")
 }
 
 /// Copies a disk to a place in a file, and leaves out the blocks in which there is nothing.

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use plc_tests::scratch::scratch;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
@@ -28,7 +29,7 @@ const LAST_WORDS: Duration = Duration::from_secs(60);
 pub enum Kernel {
     /// `linux-image-cloud-amd64`
     Cloud,
-    /// `linux-image-rt-amd64`, with PREEMPT_RT.
+    /// `linux-image-rt-amd64`, with `PREEMPT_RT`.
     Rt,
 }
 
@@ -94,8 +95,7 @@ impl Vm {
         let only_one = only_one.expect("/run can be written; these tests need root");
         flock(&only_one, FlockOperation::LockExclusive).expect("a lock");
         let image = Image::installed();
-        let dir =
-            tempfile::Builder::new().prefix("plc-vm-").tempdir().expect("a scratch directory");
+        let dir = scratch("vm");
         let (cache, address) = disk.serve();
         let listen = |name| UnixListener::bind(dir.path().join(name)).expect("a socket");
         let (agent, qmp) = (listen("agent.sock"), listen("qmp.sock"));
