@@ -27,7 +27,7 @@ TESTS ?=
 FUZZ_SECONDS ?= 60
 TARGETS ?=
 
-.PHONY: help run build sample test check unit appliance machine vm bench full parts trixie doc deb layer programs package-check cross install security fuzz clean
+.PHONY: help run build sample test check unit appliance machine vm bench full parts trixie doc deb reproducible release layer programs package-check fresh cross foreign install security fuzz clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,7 +53,8 @@ test: ## Everything a change must pass: check, unit tests with real clients, the
 	$(MAKE) --no-print-directory unit
 	$(MAKE) --no-print-directory appliance
 
-unit: ## The tests alone
+unit: ## The tests alone; not as root, those that need it fail and say so
+	scripts/need unit
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked --workspace --exclude plc-appliance --exclude plc-vm --no-fail-fast
 
@@ -72,15 +73,18 @@ vm: ## The package in virtual machines, as root: rights, core dumps, sleep, loss
 	$(MAKE) --no-print-directory deb SUITE=bookworm
 	SUITE=bookworm $(CARGO) test --locked -p plc-vm --no-fail-fast $(TESTS) -- --test-threads=1
 
-check: ## Format, lints, dependencies, licences
+check: ## Format, lints, documentation of the code, dependencies, licences
 	scripts/need check
+	scripts/version
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml --no-default-features --target-dir target -- -D warnings
+	$(MAKE) --no-print-directory doc
 	scripts/check-dependencies
 
 # What `make full` is more than `make test`; continuous integration takes it in this order while there is time.
-FULL := vm trixie package-check fuzz cross
+FULL := vm trixie fresh package-check fuzz cross foreign reproducible
 
 full: test ## Everything
 	for part in $(FULL); do $(MAKE) --no-print-directory $$part; done
@@ -95,12 +99,12 @@ trixie: ## The package in a booted Debian 13
 	$(MAKE) --no-print-directory appliance SUITE=trixie
 
 bench: ## Measure; ARGS='--against HOST:PORT,pid=PID,name=TEXT' measures another eRPC runtime too
-	scripts/need test
+	scripts/need unit
 	$(MAKE) --no-print-directory build
 	$(CARGO) run --release --locked -p plc-tests --bin bench -- $(ARGS)
 
-doc: ## API documentation of the crates
-	$(CARGO) doc --locked --workspace --no-deps
+doc: ## Documentation of the code, private items too, into target/doc; fails on whatever rustdoc warns of
+	RUSTDOCFLAGS="$${RUSTDOCFLAGS:-} -D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 # A release that nobody named is this machine's.
 deb: ## The Debian package, into dist/. SUITE=trixie ARCH=arm64 for others than this machine's
@@ -110,6 +114,23 @@ deb: ## The Debian package, into dist/. SUITE=trixie ARCH=arm64 for others than 
 cross: ## The Debian 13 packages for arm64 and armhf
 	$(MAKE) --no-print-directory deb SUITE=trixie ARCH=arm64
 	$(MAKE) --no-print-directory deb SUITE=trixie ARCH=armhf
+
+# One after the other, since both need all the processors there are.
+FOREIGN := arm64 armhf
+foreign: ## The packages for other processors and the tests, run by an emulator; as root. ARCH=armhf for one of them
+	scripts/need foreign
+	for arch in $(or $(ARCH),$(FOREIGN)); do \
+	    $(MAKE) --no-print-directory deb SUITE=trixie ARCH=$$arch; \
+	    scripts/foreign-check $$arch "$$(ls -t dist/plc-runtime_*~$(RELEASE_trixie)_$$arch.deb | head -n 1)"; \
+	done
+
+reproducible: ## The package built twice, in two places: the same bytes, or where they differ. SUITE= and ARCH= as above
+	scripts/need deb
+	scripts/reproducible "$(if $(filter-out file,$(origin SUITE)),$(SUITE))" "$(ARCH)"
+
+release: ## All files of a release, of what is committed, into dist/plc-runtime-VERSION; as root. See docs/releasing.md
+	scripts/need release
+	scripts/release $(ARGS)
 
 layer: ## The Yocto layer, into dist/
 	scripts/need layer
@@ -122,6 +143,12 @@ package-check: ## What Debian would say to the package: lintian, piuparts, debia
 	scripts/need package-check
 	$(MAKE) --no-print-directory deb SUITE=$(SUITE)
 	scripts/package-check "$$(ls -t dist/plc-runtime_*~$(RELEASE_$(SUITE))_amd64.deb | head -n 1)" $(SUITE)
+
+fresh: SUITE := trixie
+fresh: ## A Debian 13 that never saw the project: apt install, self-test; as root. SUITE=bookworm for Debian 12
+	scripts/need fresh
+	$(MAKE) --no-print-directory deb SUITE=$(SUITE)
+	scripts/fresh-check "$$(ls -t dist/plc-runtime_*~$(RELEASE_$(SUITE))_amd64.deb | head -n 1)" $(SUITE)
 
 fuzz: ## Mutated bytes for every reader of foreign bytes. FUZZ_SECONDS= for each target, TARGETS='pickle tar' for some
 	scripts/need fuzz

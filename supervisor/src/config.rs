@@ -73,13 +73,13 @@ pub enum Autostart {
 pub struct Config {
     /// What the state machine is to do.
     pub policy: Policy,
-    /// When a boot starts the PLC.
+    /// When a boot starts the PLC; by default as it is wished to.
     pub autostart: Autostart,
-    /// After how many periods without a cycle the watchdog acts; 0: never.
+    /// After how many periods of the program without a cycle the watchdog acts, 0 to 1 000 000; 0: never. Default: 100.
     pub watchdog_periods: u32,
     /// Scheduling and memory of the program.
     pub realtime: Realtime,
-    /// Bound on the worker's address space.
+    /// Bound on the worker's address space, bytes; `None`, the default: no bound of ours.
     pub memory_max_bytes: Option<u64>,
     /// For the connectors.
     pub connectors: ConnectorSettings,

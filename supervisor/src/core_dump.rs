@@ -7,7 +7,7 @@ use crate::end::End;
 
 /// What the kernel does with core dumps: core(5), `/proc/sys/kernel/core_pattern`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     text: String,
     uses_pid: bool,
 }
@@ -15,7 +15,7 @@ pub struct Pattern {
 impl Pattern {
     /// The pattern of this machine now.
     #[must_use]
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let setting = |name| fs::read_to_string(Path::new("/proc/sys/kernel").join(name));
         let text = setting("core_pattern").unwrap_or_default();
         let uses_pid = setting("core_uses_pid").is_ok_and(|flag| flag.trim() != "0");
@@ -24,7 +24,7 @@ impl Pattern {
 
     /// Where the core of the worker `pid` is, whose program ran in `work_dir`; else why there is none. For people.
     #[must_use]
-    pub fn place(&self, end: Option<&End>, pid: Option<u32>, work_dir: &Path) -> String {
+    pub(crate) fn place(&self, end: Option<&End>, pid: Option<u32>, work_dir: &Path) -> String {
         let (dumps, dumped) = match end {
             Some(End::Signal { name, dumped, .. }) => (ends_with_a_core(name), *dumped),
             Some(End::Exit(_)) => (false, false),

@@ -9,12 +9,12 @@ use plc_journal::message_id;
 use crate::{core_dump::Pattern, end::End, journal::Journal};
 
 /// How many messages of the PLC log an entry holds, and how many characters of each.
-pub const LAST_MESSAGES: usize = 20;
+pub(crate) const LAST_MESSAGES: usize = 20;
 const MESSAGE_CHARACTERS: usize = 200;
 
 /// Sees workers come and go, and knows what is to be known when a program fails.
 #[derive(Debug)]
-pub struct Witness {
+pub(crate) struct Witness {
     work_dir: PathBuf,
     program: Option<ProgramInfo>,
     worker_pid: Option<u32>,
@@ -24,12 +24,12 @@ pub struct Witness {
 impl Witness {
     /// A witness of programs that run in this directory.
     #[must_use]
-    pub fn new(work_dir: PathBuf) -> Self {
+    pub(crate) fn new(work_dir: PathBuf) -> Self {
         Self { work_dir, program: None, worker_pid: None, end: None }
     }
 
     /// A worker is asked for, to run this program.
-    pub fn launched(&mut self, program: &ProgramInfo) {
+    pub(crate) fn launched(&mut self, program: &ProgramInfo) {
         self.program = Some(program.clone());
         self.worker_pid = None;
         self.end = None;
@@ -37,23 +37,23 @@ impl Witness {
 
     /// The program that the newest worker is for.
     #[must_use]
-    pub fn program(&self) -> Option<&ProgramInfo> {
+    pub(crate) fn program(&self) -> Option<&ProgramInfo> {
         self.program.as_ref()
     }
 
     /// It is there.
-    pub fn up(&mut self, pid: u32) {
+    pub(crate) fn up(&mut self, pid: u32) {
         self.worker_pid = Some(pid);
     }
 
     /// It is gone.
-    pub fn gone(&mut self, end: End) {
+    pub(crate) fn gone(&mut self, end: End) {
         self.end = Some(end);
     }
 
     /// All that is known now.
     #[must_use]
-    pub fn facts(&self, reason: &str, journal: &Journal) -> Facts {
+    pub(crate) fn facts(&self, reason: &str, journal: &Journal) -> Facts {
         Facts {
             reason: reason.to_owned(),
             program: self.program.clone(),
@@ -68,7 +68,7 @@ impl Witness {
 
 /// What is known when a program has failed.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// What happened, as the PLC log says it.
     pub reason: String,
     /// The program.
@@ -88,7 +88,7 @@ pub struct Facts {
 impl Facts {
     /// The same for the snapshot.
     #[must_use]
-    pub fn published(&self) -> Crash {
+    pub(crate) fn published(&self) -> Crash {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Crash {
             time_us: u64::try_from(now.as_micros()).unwrap_or(u64::MAX),
@@ -98,7 +98,7 @@ impl Facts {
     }
 
     /// Writes the entry.
-    pub fn tell(&self) {
+    pub(crate) fn tell(&self) {
         let program = self.program.as_ref();
         tracing::error!(
             message_id = message_id::CRASH,

@@ -62,7 +62,7 @@ pub enum Address {
 }
 
 /// Serves the bus for ever, whenever there is one.
-pub async fn serve(settings: Settings, services: Arc<Services>) {
+pub(crate) async fn serve(settings: Settings, services: Arc<Services>) {
     let mut pause = FIRST_PAUSE;
     let mut tries = 0_u32;
     loop {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use plc_api::{
+    limits,
     log::LogLevel,
     message::{ConnectorSettings, WhenRunning},
     plc::Wish,
@@ -42,15 +43,12 @@ use crate::{
     worker_process::Launch,
 };
 
-/// What an end may take besides the program's own time to stop: the kill, and the kernel's time to clear up.
-pub const STOPPING_BESIDES: Duration = Duration::from_secs(15);
-
 /// For how long nobody may have wanted anything before a newer version takes over.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// What a client may want of the PLC.
 #[derive(Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run.
     Start,
     /// Stop.
@@ -65,7 +63,7 @@ pub enum Command {
 
 /// What comes into the driver's queue.
 #[derive(Debug)]
-pub enum Request {
+pub(crate) enum Request {
     /// A client's command.
     Command(Command, oneshot::Sender<Result<Done, CommandError>>),
     /// A client sets the trace list; the answer is its token.
@@ -84,7 +82,7 @@ pub enum Request {
 
 /// What the driver works with besides the state.
 #[derive(Debug)]
-pub struct Means {
+pub(crate) struct Means {
     /// Where workers come from.
     pub launch: Arc<dyn Launch>,
     /// What the integrator decided.
@@ -105,7 +103,7 @@ pub struct Means {
 
 /// What a newer supervisor on disk means to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upgrades {
+pub(crate) enum Upgrades {
     /// systemd starts it when this one ends for it.
     TakeOver,
     /// Nothing: nobody would start it.
@@ -114,7 +112,7 @@ pub enum Upgrades {
 
 /// Owner of the state; see the module.
 #[derive(Debug)]
-pub struct Driver {
+pub(crate) struct Driver {
     machine: Machine,
     store: Arc<Store>,
     means: Means,
@@ -155,7 +153,7 @@ enum Pending {
 impl Driver {
     /// A driver for the PLC in `store`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         machine: Machine,
         store: Arc<Store>,
         means: Means,
@@ -188,7 +186,7 @@ impl Driver {
     }
 
     /// Serves the queue until the end; what is returned is for the supervisor that is to follow.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
         first: Carry,
@@ -252,7 +250,7 @@ impl Driver {
                 }
             }
             Request::Shutdown => {
-                notify::stopping(self.means.config.policy.stop_timeout + STOPPING_BESIDES);
+                notify::stopping(self.means.config.policy.stop_timeout + limits::STOPPING_BESIDES);
                 self.feed(Input::Shutdown).await;
             }
         }

@@ -12,7 +12,7 @@ const SET_UP_FAILED: u8 = 200;
 
 /// How a worker process ended, as far as anybody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// It ended by itself with this code.
     Exit(u8),
     /// A signal ended it.
@@ -30,7 +30,7 @@ pub enum End {
 
 /// What is known of a signal's sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
+pub(crate) enum Sender {
     /// The program itself, or somebody.
     Anybody,
     /// The kernel, because the memory that the unit may use was exhausted.
@@ -44,7 +44,7 @@ pub enum Sender {
 impl End {
     /// The end of a child.
     #[must_use]
-    pub fn of_child(status: ExitStatus) -> Self {
+    pub(crate) fn of_child(status: ExitStatus) -> Self {
         if let Some(number) = status.signal() {
             let name = Signal::try_from(number)
                 .map_or_else(|_| format!("signal {number}"), |s| s.to_string());
@@ -58,7 +58,7 @@ impl End {
 
     /// The end that the service manager tells of.
     #[must_use]
-    pub fn told(ended: &Ended) -> Self {
+    pub(crate) fn told(ended: &Ended) -> Self {
         let by = match ended.result.as_str() {
             "oom-kill" => Sender::OutOfMemory,
             "watchdog" => Sender::Watchdog,
@@ -78,13 +78,13 @@ impl End {
 
     /// A worker that found its lock taken, which is no failure.
     #[must_use]
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         *self == Self::Exit(exit_code::LOCK_IS_BUSY)
     }
 
     /// The same of a worker that has not greeted yet, as in "the worker ...".
     #[must_use]
-    pub fn before_greeting(&self) -> String {
+    pub(crate) fn before_greeting(&self) -> String {
         match self {
             Self::Exit(code) if *code >= SET_UP_FAILED => format!(
                 "could not be set up by the service manager (exit code {code}, see systemd.exec(5)): a setting of its \
@@ -98,13 +98,13 @@ impl End {
 
     /// The signal that ended it.
     #[must_use]
-    pub fn signal(&self) -> Option<&str> {
+    pub(crate) fn signal(&self) -> Option<&str> {
         if let Self::Signal { name, .. } = self { Some(name) } else { None }
     }
 
     /// The code it ended with.
     #[must_use]
-    pub fn exit_code(&self) -> Option<u8> {
+    pub(crate) fn exit_code(&self) -> Option<u8> {
         if let Self::Exit(code) = self { Some(*code) } else { None }
     }
 }

@@ -8,17 +8,17 @@
 use std::time::{Duration, Instant};
 
 /// The length of a period.
-pub const PERIOD: Duration = Duration::from_secs(30);
+pub(crate) const PERIOD: Duration = Duration::from_secs(30);
 
 /// What passes in a period: messages of up to [`SHORT`] bytes; a longer one counts as several.
-pub const MESSAGES: usize = 100;
+pub(crate) const MESSAGES: usize = 100;
 
 /// See [`MESSAGES`].
-pub const SHORT: usize = 512;
+pub(crate) const SHORT: usize = 512;
 
 /// The count of one level.
 #[derive(Debug)]
-pub struct Flood {
+pub(crate) struct Flood {
     began: Option<Instant>,
     passed: usize,
     left_out: u32,
@@ -33,12 +33,12 @@ impl Default for Flood {
 impl Flood {
     /// Nothing has passed yet.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { began: None, passed: 0, left_out: 0 }
     }
 
     /// Whether a message of so many bytes may pass.
-    pub fn admit(&mut self, now: Instant, bytes: usize) -> bool {
+    pub(crate) fn admit(&mut self, now: Instant, bytes: usize) -> bool {
         let cost = 1 + bytes / SHORT;
         self.began.get_or_insert(now);
         if self.passed + cost > MESSAGES {
@@ -50,13 +50,13 @@ impl Flood {
     }
 
     /// Begins anew when the period is over; then says how many messages were left out in it, if any were.
-    pub fn settle(&mut self, now: Instant) -> Option<u32> {
+    pub(crate) fn settle(&mut self, now: Instant) -> Option<u32> {
         let over = self.began.is_some_and(|began| now.duration_since(began) >= PERIOD);
         if over { self.finish() } else { None }
     }
 
     /// The same before the period is over.
-    pub fn finish(&mut self) -> Option<u32> {
+    pub(crate) fn finish(&mut self) -> Option<u32> {
         let left_out = std::mem::take(self).left_out;
         (left_out > 0).then_some(left_out)
     }

@@ -12,7 +12,7 @@ const SHORTEST_STALL: Duration = Duration::from_secs(2);
 
 /// The figures of one program from its start on.
 #[derive(Debug, Default)]
-pub struct Gauge {
+pub(crate) struct Gauge {
     period_ns: u64,
     last: Option<Beat>,
     moved_at_ns: u64,
@@ -26,13 +26,13 @@ pub struct Gauge {
 impl Gauge {
     /// Figures of a program that asks for this period; 0: unknown.
     #[must_use]
-    pub fn new(period_ns: u64) -> Self {
+    pub(crate) fn new(period_ns: u64) -> Self {
         Self { period_ns, ..Self::default() }
     }
 
     /// Takes a beat in. If the cycle has stood still for `periods` of its periods (0: never mind), says so in
     /// words, once until it moves again.
-    pub fn take(&mut self, beat: Beat, periods: u32) -> Option<String> {
+    pub(crate) fn take(&mut self, beat: Beat, periods: u32) -> Option<String> {
         let tick = beat.tick?;
         let Some(last) = self.last.replace(beat) else {
             self.moved_at_ns = beat.at_ns;
@@ -79,25 +79,19 @@ impl Gauge {
 
     /// Cycles since the start.
     #[must_use]
-    pub fn ticks(&self) -> u64 {
+    pub(crate) fn ticks(&self) -> u64 {
         self.ticks
-    }
-
-    /// The program's own counter as last read.
-    #[must_use]
-    pub fn tick(&self) -> u32 {
-        self.last.and_then(|beat| beat.tick).unwrap_or(0)
     }
 
     /// Asked and measured period, nanoseconds; 0: unknown.
     #[must_use]
-    pub fn periods_ns(&self) -> (u64, u64) {
+    pub(crate) fn periods_ns(&self) -> (u64, u64) {
         (self.period_ns, self.measured_period_ns)
     }
 
-    /// Processor time per cycle.
+    /// Processor time per cycle, microseconds, over windows between two beats.
     #[must_use]
-    pub fn cpu(&self) -> CycleTime {
+    pub(crate) fn cpu(&self) -> CycleTime {
         self.cpu
     }
 }

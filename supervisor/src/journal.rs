@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One way to write a PLC log message: into the ring that IDEs read, to those who subscribed, and into the system's
-//! journal; and what else the journal says of the PLC.
+//! One way to write a PLC log message: into the ring that IDEs read, and into the system's journal; and what else the
+//! journal says of the PLC.
 
 use std::{
     sync::{
@@ -15,7 +15,6 @@ use plc_api::{
     program::ProgramInfo,
 };
 use plc_journal::message_id;
-use tokio::sync::broadcast;
 
 use crate::{
     crash::{Facts, LAST_MESSAGES},
@@ -23,15 +22,11 @@ use crate::{
     plc_log::PlcLog,
 };
 
-/// Messages that a subscriber may be behind before it misses some, which it is then told.
-const SUBSCRIBER_MESSAGES: usize = 128;
-
 /// The PLC log, shared by all who write and read it.
-#[derive(Clone, Debug)]
-pub struct Journal {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Journal {
     inner: Arc<Mutex<Inner>>,
     tick: Arc<AtomicU32>,
-    subscribers: broadcast::Sender<LogMessage>,
 }
 
 #[derive(Debug, Default)]
@@ -50,53 +45,41 @@ enum Source {
     Runtime,
 }
 
-impl Default for Journal {
-    fn default() -> Self {
-        Self {
-            inner: Arc::default(),
-            tick: Arc::default(),
-            subscribers: broadcast::Sender::new(SUBSCRIBER_MESSAGES),
-        }
-    }
-}
-
 impl Journal {
     /// A message that the program wrote. All of them are in the PLC log; the system's journal gets as many as
     /// [`crate::flood`] allows.
-    pub fn program(&self, level: LogLevel, tick: u32, time_us: u64, text: &[u8]) {
+    pub(crate) fn program(&self, level: LogLevel, tick: u32, time_us: u64, text: &[u8]) {
         // More often than beats come; a message just before a crash says when that was.
         self.set_tick(tick);
         let message = self.lock().log.push(level, tick, time_us, text);
-        self.bounded(Source::Program, message);
+        self.bounded(Source::Program, &message);
     }
 
     /// A message of the runtime that came from the worker, where the program may have forged it.
-    pub fn worker(&self, level: LogLevel, text: &str) {
+    pub(crate) fn worker(&self, level: LogLevel, text: &str) {
         let message = self.push_own(level, text);
-        self.bounded(Source::Runtime, message);
+        self.bounded(Source::Runtime, &message);
     }
 
     /// A message of the runtime about the program.
-    pub fn own(&self, level: LogLevel, text: &str) {
+    pub(crate) fn own(&self, level: LogLevel, text: &str) {
         self.own_as(message_id::PLC_MESSAGE, level, text);
     }
 
     /// The same of a kind of its own.
-    pub fn own_as(&self, message_id: &str, level: LogLevel, text: &str) {
+    pub(crate) fn own_as(&self, message_id: &str, level: LogLevel, text: &str) {
         let message = self.push_own(level, text);
         tell(message_id, Source::Runtime, self.lock().program_id.as_deref(), &message);
-        self.hand_out(message);
     }
 
     /// The program failed: one entry with all that is known.
-    pub fn crash(&self, facts: &Facts) {
-        let message = self.push_own(LogLevel::Critical, &facts.reason);
+    pub(crate) fn crash(&self, facts: &Facts) {
+        self.push_own(LogLevel::Critical, &facts.reason);
         facts.tell();
-        self.hand_out(message);
     }
 
     /// From here on messages are those of this program.
-    pub fn begin_program(&self, program: &ProgramInfo) {
+    pub(crate) fn begin_program(&self, program: &ProgramInfo) {
         self.set_tick(0);
         let inner = &mut *self.lock();
         inner.program_id = Some(program.id.clone());
@@ -104,7 +87,7 @@ impl Journal {
     }
 
     /// The program's process has ended: says at once what was left out.
-    pub fn end_program(&self) {
+    pub(crate) fn end_program(&self) {
         let inner = &mut *self.lock();
         for (level, flood) in LogLevel::ALL.into_iter().zip(&mut inner.floods) {
             tell_left_out(level, flood.finish());
@@ -112,7 +95,7 @@ impl Journal {
     }
 
     /// The program's cycle counter, for messages of the runtime. Comes with each beat of the worker.
-    pub fn set_tick(&self, tick: u32) {
+    pub(crate) fn set_tick(&self, tick: u32) {
         self.tick.store(tick, Ordering::Relaxed);
         let now = Instant::now();
         let inner = &mut *self.lock();
@@ -123,37 +106,31 @@ impl Journal {
 
     /// The program's cycle counter as last known.
     #[must_use]
-    pub fn tick(&self) -> u32 {
+    pub(crate) fn tick(&self) -> u32 {
         self.tick.load(Ordering::Relaxed)
-    }
-
-    /// Sees every later message; a slow reader misses some and is told how many.
-    #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<LogMessage> {
-        self.subscribers.subscribe()
     }
 
     /// Messages per level since the last reset.
     #[must_use]
-    pub fn counts(&self) -> LogCounts {
+    pub(crate) fn counts(&self) -> LogCounts {
         self.lock().log.counts()
     }
 
     /// See [`PlcLog::read`].
     #[must_use]
-    pub fn read(&self, level: LogLevel, from: u32, max: u32) -> Vec<LogMessage> {
+    pub(crate) fn read(&self, level: LogLevel, from: u32, max: u32) -> Vec<LogMessage> {
         self.lock().log.read(level, from, max)
     }
 
     /// The newest messages since this program's process was asked for, as many as a crash is told with; oldest first.
     #[must_use]
-    pub fn newest(&self) -> Vec<LogMessage> {
+    pub(crate) fn newest(&self) -> Vec<LogMessage> {
         let inner = self.lock();
         inner.log.newest(inner.begin, LAST_MESSAGES)
     }
 
     /// Empties the log.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         let inner = &mut *self.lock();
         inner.log.reset();
         inner.begin = LogCounts::default();
@@ -163,18 +140,12 @@ impl Journal {
         self.lock().log.push_own(level, self.tick(), text)
     }
 
-    fn bounded(&self, source: Source, message: LogMessage) {
+    fn bounded(&self, source: Source, message: &LogMessage) {
         let inner = &mut *self.lock();
         let flood = inner.floods.get_mut(usize::from(message.level.number()));
         if flood.is_some_and(|flood| flood.admit(Instant::now(), message.text.len())) {
-            tell(message_id::PLC_MESSAGE, source, inner.program_id.as_deref(), &message);
+            tell(message_id::PLC_MESSAGE, source, inner.program_id.as_deref(), message);
         }
-        self.hand_out(message);
-    }
-
-    fn hand_out(&self, message: LogMessage) {
-        // Nobody listens, most of the time.
-        let _ = self.subscribers.send(message);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -183,7 +154,7 @@ impl Journal {
 }
 
 /// One line for each change of the PLC's state.
-pub fn tell_state(phase: &str, program: Option<&ProgramInfo>, reason: Option<&str>) {
+pub(crate) fn tell_state(phase: &str, program: Option<&ProgramInfo>, reason: Option<&str>) {
     let id = program.map(|program| program.id.as_str());
     let md5 = program.map(|program| program.md5.as_str());
     let of = id.map(|id| format!(" (program {id})")).unwrap_or_default();
@@ -246,25 +217,5 @@ fn tell_left_out(level: LogLevel, left_out: Option<u32>) {
             left_out,
             "the program wrote too many messages of level {level}: {left_out} are not shown here; `plcctl log` has the newest"
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn subscribers_get_all_messages_and_a_slow_one_is_told_what_it_missed() {
-        let journal = Journal::default();
-        let mut subscriber = journal.subscribe();
-        journal.program(LogLevel::Info, 7, 1, b"of the program");
-        journal.own(LogLevel::Warning, "of the runtime");
-        assert_eq!(subscriber.try_recv().unwrap().text, "of the program");
-        assert_eq!(subscriber.try_recv().unwrap().tick, 7);
-        for n in 0..200 {
-            journal.program(LogLevel::Debug, n, 0, b"flood");
-        }
-        let missed = broadcast::error::TryRecvError::Lagged(200 - 128);
-        assert_eq!(subscriber.try_recv().unwrap_err(), missed);
     }
 }

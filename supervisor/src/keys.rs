@@ -27,12 +27,12 @@ use tokio::sync::watch;
 
 use self::pairing::Pairing;
 pub(crate) use self::store::HOST_NAME;
-pub use self::store::{KeyStore, KeysError, Revoked};
+pub(crate) use self::store::{KeyStore, KeysError, Revoked};
 use crate::{flood::Flood, publish::Published};
 
 /// All that concerns keys, for every door.
 #[derive(Debug)]
-pub struct KeyRing {
+pub(crate) struct KeyRing {
     store: Arc<Mutex<KeyStore>>,
     current: watch::Sender<Arc<KeySet>>,
     pairing: Mutex<Pairing>,
@@ -44,7 +44,7 @@ impl KeyRing {
     /// The keys in our own directory, which others' may add to. The device's key is made now if there is none; without
     /// it all else works.
     #[must_use]
-    pub fn open(own: PathBuf, others: Vec<PathBuf>, published: Published) -> Self {
+    pub(crate) fn open(own: PathBuf, others: Vec<PathBuf>, published: Published) -> Self {
         let store = KeyStore::new(own, others);
         if let Err(error) = store.device() {
             tracing::error!(message_id = message_id::KEY, "the device has no key: {error}");
@@ -62,7 +62,7 @@ impl KeyRing {
     }
 
     /// Looks whether keys have come, changed or gone; connections that were made with one that is gone end.
-    pub async fn refresh(&self) {
+    pub(crate) async fn refresh(&self) {
         if let Ok(current) = self.on_disk(|store| Ok(store.current())).await {
             self.publish(&current);
         }
@@ -84,8 +84,13 @@ impl KeyRing {
     /// Opens pairing, or sets its end anew; `who` is for the log. The device's ID.
     ///
     /// # Errors
-    /// [`ApiError::BadRequest`], [`ApiError::Failed`].
-    pub async fn pair(self: &Arc<Self>, seconds: u32, who: &str) -> Result<String, ApiError> {
+    /// [`ApiError::BadRequest`]: not within [`limits::PAIRING_SECONDS`]; [`ApiError::Failed`]: there is no key of the
+    /// device, and none can be made.
+    pub(crate) async fn pair(
+        self: &Arc<Self>,
+        seconds: u32,
+        who: &str,
+    ) -> Result<String, ApiError> {
         let range = limits::PAIRING_SECONDS;
         if !range.contains(&seconds) {
             let (least, most) = (range.start(), range.end());
@@ -126,8 +131,8 @@ impl KeyRing {
     /// The device's key for the client of a connector, while pairing is open.
     ///
     /// # Errors
-    /// [`ApiError::NotAllowed`] otherwise, [`ApiError::Failed`].
-    pub async fn device(&self, client: &ConnectionInfo) -> Result<ApiKey, ApiError> {
+    /// [`ApiError::NotAllowed`] while it is not; [`ApiError::Failed`]: there is no such key, and none can be made.
+    pub(crate) async fn device(&self, client: &ConnectionInfo) -> Result<ApiKey, ApiError> {
         let ConnectionInfo { connector, peer, .. } = client;
         if lock(&self.pairing).until(now()).is_none() {
             self.announce();
@@ -147,8 +152,9 @@ impl KeyRing {
     /// Makes a client's key.
     ///
     /// # Errors
-    /// [`ApiError::BadRequest`], [`ApiError::Refused`], [`ApiError::Failed`].
-    pub async fn add(
+    /// [`ApiError::BadRequest`]: the ID or the secret is none; [`ApiError::Refused`]: that ID has a key, or there are
+    /// [`limits::CLIENT_KEYS`]; [`ApiError::Failed`]: the disk.
+    pub(crate) async fn add(
         &self,
         id: String,
         secret: Option<SecretText>,
@@ -166,7 +172,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`ApiError::Failed`].
-    pub async fn list(&self) -> Result<KeyList, ApiError> {
+    pub(crate) async fn list(&self) -> Result<KeyList, ApiError> {
         self.on_disk(|store| Ok(store.list())).await
     }
 
@@ -174,7 +180,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`ApiError::Refused`]: there is none; [`ApiError::Failed`].
-    pub async fn show(&self, id: String, who: &str) -> Result<ApiKey, ApiError> {
+    pub(crate) async fn show(&self, id: String, who: &str) -> Result<ApiKey, ApiError> {
         let asked = id.clone();
         let secret = self.on_disk(move |store| {
             let current = store.current();
@@ -192,8 +198,8 @@ impl KeyRing {
     /// Takes a key away, and ends the connections that were made with it.
     ///
     /// # Errors
-    /// [`ApiError::Refused`], [`ApiError::Failed`].
-    pub async fn revoke(&self, id: String, who: &str) -> Result<Revoked, ApiError> {
+    /// [`ApiError::Refused`]: there is none, or the integrator has brought it; [`ApiError::Failed`]: the disk.
+    pub(crate) async fn revoke(&self, id: String, who: &str) -> Result<Revoked, ApiError> {
         let asked = id.clone();
         let revoked = self.on_disk(move |store| store.revoke(&asked)).await;
         // In any case: of two keys with this ID one may be gone.
@@ -212,7 +218,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`Refusal`] for one whose key is not, or no more, among the keys.
-    pub async fn admit(&self, key: &ApiKey) -> Result<(), Refusal> {
+    pub(crate) async fn admit(&self, key: &ApiKey) -> Result<(), Refusal> {
         self.refresh().await;
         if holds(&self.current.borrow(), key) { Ok(()) } else { Err(revoked(&key.id)) }
     }
@@ -221,7 +227,7 @@ impl KeyRing {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn lost(&self, key: &ApiKey) -> Refusal {
+    pub(crate) async fn lost(&self, key: &ApiKey) -> Refusal {
         let mut current = self.current.subscribe();
         // It fails only when the sender is gone, which is our own.
         let _ = current.wait_for(|keys| !holds(keys, key)).await;

@@ -12,9 +12,9 @@ use plc_supervisor::{
     dbus::{self, Address},
 };
 
-/// EX_CONFIG of sysexits.h.
+/// `EX_CONFIG` of sysexits.h.
 const EXIT_CONFIGURATION: u8 = 78;
-/// Ended for a newer version; the unit's RestartForceExitStatus= starts it.
+/// Ended for a newer version; the unit's `RestartForceExitStatus=` starts it.
 const EXIT_UPGRADE: u8 = 85;
 
 /// Runs one PLC program in a worker process of its own and serves the API sockets of connectors and plcctl.

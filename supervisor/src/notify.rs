@@ -8,12 +8,12 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 
 /// The API answers.
-pub fn ready() {
+pub(crate) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
 /// The configuration is being read again; [`ready`] follows.
-pub fn reloading() {
+pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "the service manager cannot be told: {error}"),
@@ -21,19 +21,19 @@ pub fn reloading() {
 }
 
 /// The end has begun and may take as long as `patience`, whatever the unit says.
-pub fn stopping(patience: Duration) {
+pub(crate) fn stopping(patience: Duration) {
     let micros = u32::try_from(patience.as_micros()).unwrap_or(u32::MAX);
     tell(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros)]);
 }
 
 /// Still alive; to be said by the task whose life counts.
-pub fn alive() {
+pub(crate) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
 /// How often [`alive`] is to be said; `None` if nobody asked.
 #[must_use]
-pub fn alive_period() -> Option<Duration> {
+pub(crate) fn alive_period() -> Option<Duration> {
     let mut timeout_us = 0;
     // Three times within the time-out, so that one late turn is no death.
     sd_notify::watchdog_enabled(false, &mut timeout_us)
@@ -41,7 +41,7 @@ pub fn alive_period() -> Option<Duration> {
 }
 
 /// Keeps the status line of `systemctl status` true, for ever.
-pub async fn status(mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+pub(crate) async fn status(mut snapshots: watch::Receiver<Arc<Snapshot>>) {
     let mut told = String::new();
     loop {
         let line = line(&snapshots.borrow_and_update());

@@ -8,7 +8,7 @@ use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 ///
 /// # Errors
 /// What the user database says.
-pub fn is_operator(uid: u32, group: &str, known: Option<&[u32]>) -> Result<bool, String> {
+pub(crate) fn is_operator(uid: u32, group: &str, known: Option<&[u32]>) -> Result<bool, String> {
     let group = match Group::from_name(group) {
         Ok(Some(group)) => group.gid,
         // Nobody is a member.

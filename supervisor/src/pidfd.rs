@@ -8,7 +8,7 @@ use tokio::io::unix::AsyncFd;
 
 /// Refers to one process.
 #[derive(Debug)]
-pub struct Pidfd(AsyncFd<OwnedFd>);
+pub(crate) struct Pidfd(AsyncFd<OwnedFd>);
 
 impl Pidfd {
     /// Takes a descriptor over.
@@ -19,7 +19,7 @@ impl Pidfd {
         deprecated,
         reason = "sound for an OwnedFd, whose number never changes; the successor is unsafe to call"
     )]
-    pub fn new(pidfd: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(pidfd: OwnedFd) -> io::Result<Self> {
         AsyncFd::new(pidfd).map(Self)
     }
 
@@ -27,7 +27,7 @@ impl Pidfd {
     ///
     /// # Errors
     /// There is none.
-    pub fn open(pid: Pid) -> io::Result<Self> {
+    pub(crate) fn open(pid: Pid) -> io::Result<Self> {
         Self::new(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
     }
 
@@ -35,7 +35,7 @@ impl Pidfd {
     ///
     /// # Errors
     /// Out of descriptors.
-    pub fn try_clone(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn try_clone(&self) -> io::Result<OwnedFd> {
         self.0.get_ref().try_clone()
     }
 
@@ -43,7 +43,7 @@ impl Pidfd {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         // An error means that there is nothing to watch: as good as ended.
         let _ = self.0.readable().await.map(|mut guard| guard.retain_ready());
     }

@@ -14,7 +14,7 @@ use plc_api::{
 
 /// All four levels.
 #[derive(Debug, Default)]
-pub struct PlcLog {
+pub(crate) struct PlcLog {
     levels: [Ring; 4],
 }
 
@@ -27,7 +27,13 @@ struct Ring {
 
 impl PlcLog {
     /// Adds a message that the program wrote; bytes that are not UTF-8 are replaced, what is too long is cut.
-    pub fn push(&mut self, level: LogLevel, tick: u32, time_us: u64, text: &[u8]) -> LogMessage {
+    pub(crate) fn push(
+        &mut self,
+        level: LogLevel,
+        tick: u32,
+        time_us: u64,
+        text: &[u8],
+    ) -> LogMessage {
         let text = text.get(..limits::LOG_MESSAGE_BYTES).unwrap_or(text);
         let ring = self.ring_mut(level);
         let text = String::from_utf8_lossy(text).into_owned();
@@ -37,20 +43,20 @@ impl PlcLog {
     }
 
     /// Adds a message of the runtime about the program.
-    pub fn push_own(&mut self, level: LogLevel, tick: u32, text: &str) -> LogMessage {
+    pub(crate) fn push_own(&mut self, level: LogLevel, tick: u32, text: &str) -> LogMessage {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.push(level, tick, u64::try_from(now.as_micros()).unwrap_or(u64::MAX), text.as_bytes())
     }
 
     /// Messages ever written per level since the last reset.
     #[must_use]
-    pub fn counts(&self) -> LogCounts {
+    pub(crate) fn counts(&self) -> LogCounts {
         self.levels.each_ref().map(|ring| ring.count)
     }
 
     /// At most `max` messages of a level from id `from` on, oldest first; ids that are gone are passed over.
     #[must_use]
-    pub fn read(&self, level: LogLevel, from: u32, max: u32) -> Vec<LogMessage> {
+    pub(crate) fn read(&self, level: LogLevel, from: u32, max: u32) -> Vec<LogMessage> {
         let ring = self.ring(level);
         let first = ring.messages.partition_point(|message| message.id < from);
         let max = usize::try_from(max.min(limits::LOG_REPLY_MESSAGES)).unwrap_or(0);
@@ -65,7 +71,7 @@ impl PlcLog {
 
     /// The newest messages of all levels together, at most `max`, oldest first; of each level from an id on.
     #[must_use]
-    pub fn newest(&self, since: LogCounts, max: usize) -> Vec<LogMessage> {
+    pub(crate) fn newest(&self, since: LogCounts, max: usize) -> Vec<LogMessage> {
         let newest = |(ring, since): (&Ring, u32)| {
             let first = ring.messages.partition_point(|message| message.id < since);
             let first = first.max(ring.messages.len().saturating_sub(max));
@@ -78,7 +84,7 @@ impl PlcLog {
     }
 
     /// Empties all levels; counts and ids begin at 0 again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.levels = <[Ring; 4]>::default();
     }
 

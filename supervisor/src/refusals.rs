@@ -14,7 +14,7 @@ use crate::{access::who, flood::Flood};
 static REFUSALS: Mutex<Flood> = Mutex::new(Flood::new());
 
 /// Tells of a refusal for want of rights, of a user who came through `door`. Other errors are the caller's alone.
-pub fn tell(error: &ApiError, door: &str, uid: Option<u32>) {
+pub(crate) fn tell(error: &ApiError, door: &str, uid: Option<u32>) {
     let ApiError::NotAllowed(reason) = error else { return };
     let now = Instant::now();
     let mut flood = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -39,7 +39,7 @@ use crate::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts peers at one socket for ever.
-pub async fn serve(listener: UnixListener, door: Door, services: Arc<Services>) {
+pub(crate) async fn serve(listener: UnixListener, door: Door, services: Arc<Services>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => match services.connections.room() {

@@ -40,7 +40,7 @@ const TRACE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What all doors share.
 #[derive(Debug)]
-pub struct Services {
+pub(crate) struct Services {
     /// The driver's queue.
     pub driver: mpsc::Sender<driver::Request>,
     /// Snapshot, samples, log.
@@ -64,13 +64,13 @@ pub struct Services {
 impl Services {
     /// The snapshot now.
     #[must_use]
-    pub fn now(&self) -> Arc<Snapshot> {
+    pub(crate) fn now(&self) -> Arc<Snapshot> {
         self.sinks.published.get()
     }
 
     /// The figures now.
     #[must_use]
-    pub fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         let (trace_samples, trace_dropped) = lock(&self.sinks.trace).totals();
         let gauge = lock(&self.gauge);
         let (period_ns, measured_period_ns) = gauge.periods_ns();
@@ -88,8 +88,8 @@ impl Services {
     /// Puts a command through the driver's queue and waits for its end.
     ///
     /// # Errors
-    /// [`ApiError::Refused`], [`ApiError::Failed`].
-    pub async fn command(&self, command: Command) -> Result<Reply, ApiError> {
+    /// [`ApiError::Refused`]: not in this state, or the supervisor ends; [`ApiError::Failed`]: it was tried.
+    pub(crate) async fn command(&self, command: Command) -> Result<Reply, ApiError> {
         match self.ask(|reply| driver::Request::Command(command, reply)).await? {
             Ok(Done::AsWanted) => Ok(Reply::Done),
             Ok(Done::Installed(program)) => Ok(Reply::Installed { program_id: program.id }),
@@ -101,8 +101,8 @@ impl Services {
     /// Reads the configuration again, looks at the key files, and for a newer supervisor.
     ///
     /// # Errors
-    /// [`ApiError::Failed`] with file and key; then nothing has changed.
-    pub async fn reload(&self) -> Result<Reply, ApiError> {
+    /// [`ApiError::Failed`] with file and key; then nothing has changed. [`ApiError::Refused`]: the supervisor ends.
+    pub(crate) async fn reload(&self) -> Result<Reply, ApiError> {
         self.keys.refresh().await;
         let reloaded = self.ask(driver::Request::Reload).await?;
         reloaded.map(|()| Reply::Done).map_err(ApiError::Failed)
@@ -111,8 +111,8 @@ impl Services {
     /// What the WAMP connector is to do now.
     ///
     /// # Errors
-    /// [`ApiError::Failed`].
-    pub async fn wamp_settings(&self) -> Result<Reply, ApiError> {
+    /// [`ApiError::Failed`]: reading the files ended in a defect of ours.
+    pub(crate) async fn wamp_settings(&self) -> Result<Reply, ApiError> {
         let wamp = self.wamp.clone();
         let settings = tokio::task::spawn_blocking(move || wamp.settings()).await;
         settings
@@ -124,7 +124,7 @@ impl Services {
     ///
     /// # Errors
     /// [`ApiError`] but for [`ApiError::NotAllowed`] and those of tracing.
-    pub async fn install(
+    pub(crate) async fn install(
         &self,
         request: InstallRequest,
         transfer: &mut Transfer,
@@ -153,7 +153,7 @@ impl Services {
     ///
     /// # Errors
     /// [`ApiError::Refused`]: a program runs and is not to be stopped.
-    pub fn may_install(&self, when_running: WhenRunning) -> Result<(), ApiError> {
+    pub(crate) fn may_install(&self, when_running: WhenRunning) -> Result<(), ApiError> {
         let running = self.now().status == PlcStatus::Started;
         if running && when_running == WhenRunning::Refuse {
             return Err(ApiError::Refused(IS_RUNNING.into()));
@@ -172,7 +172,7 @@ impl Services {
     }
 
     /// Empties the PLC log.
-    pub fn reset_log(&self) {
+    pub(crate) fn reset_log(&self) {
         self.sinks.journal.reset();
         self.sinks.published.log_counts(self.sinks.journal.counts());
     }
@@ -180,8 +180,8 @@ impl Services {
     /// Sets the trace list and takes the debug token.
     ///
     /// # Errors
-    /// [`ApiError::Trace`].
-    pub async fn set_trace(&self, list: Vec<TraceVariable>) -> Result<Reply, ApiError> {
+    /// [`ApiError::Trace`]: too many variables, too long a value, what the program says, or none runs.
+    pub(crate) async fn set_trace(&self, list: Vec<TraceVariable>) -> Result<Reply, ApiError> {
         let too_large = |entry: &TraceVariable| {
             entry.force.as_ref().is_some_and(|force| force.len() > limits::FORCE_BYTES)
         };
@@ -201,8 +201,12 @@ impl Services {
     /// Takes the collected samples.
     ///
     /// # Errors
-    /// [`ApiError::TokenLost`].
-    pub async fn read_trace(&self, token: Option<u32>, max_bytes: u32) -> Result<Reply, ApiError> {
+    /// [`ApiError::TokenLost`]: another client has set a list since.
+    pub(crate) async fn read_trace(
+        &self,
+        token: Option<u32>,
+        max_bytes: u32,
+    ) -> Result<Reply, ApiError> {
         let status = self.now().status;
         let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         let read = lock(&self.sinks.trace).read(token, max_bytes, status, Instant::now());
@@ -231,7 +235,7 @@ impl Services {
 
 /// The blobs of one client, lent to blocking tasks.
 #[derive(Debug)]
-pub struct Transfer {
+pub(crate) struct Transfer {
     /// Absent while a blocking task has them.
     blobs: Option<Blobs>,
 }
@@ -239,7 +243,7 @@ pub struct Transfer {
 impl Transfer {
     /// Without blobs.
     #[must_use]
-    pub fn new(area: &Arc<TransferArea>) -> Self {
+    pub(crate) fn new(area: &Arc<TransferArea>) -> Self {
         Self { blobs: Some(Blobs::new(area.clone())) }
     }
 
@@ -247,7 +251,7 @@ impl Transfer {
     ///
     /// # Errors
     /// They were lost with a task that failed.
-    pub fn blobs(&mut self) -> Result<&mut Blobs, ApiError> {
+    pub(crate) fn blobs(&mut self) -> Result<&mut Blobs, ApiError> {
         self.blobs.as_mut().ok_or_else(lost_blobs)
     }
 
@@ -255,7 +259,7 @@ impl Transfer {
     ///
     /// # Errors
     /// As [`Self::blobs`].
-    pub async fn on_disk<T: Send + 'static>(
+    pub(crate) async fn on_disk<T: Send + 'static>(
         &mut self,
         act: impl FnOnce(&mut Blobs) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
@@ -272,7 +276,7 @@ impl Transfer {
 
 /// The list of connected clients.
 #[derive(Debug)]
-pub struct Connections {
+pub(crate) struct Connections {
     room: Arc<Semaphore>,
     list: watch::Sender<(u64, BTreeMap<u64, ConnectionInfo>)>,
 }
@@ -287,12 +291,12 @@ impl Default for Connections {
 impl Connections {
     /// Room for one more, unless there are too many.
     #[must_use]
-    pub fn room(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn room(&self) -> Option<OwnedSemaphorePermit> {
         self.room.clone().try_acquire_owned().ok()
     }
 
     /// Adds a client; the number is for [`Self::leave`].
-    pub fn enter(&self, info: ConnectionInfo) -> u64 {
+    pub(crate) fn enter(&self, info: ConnectionInfo) -> u64 {
         let mut id = 0;
         self.list.send_modify(|list| {
             list.0 += 1;
@@ -303,7 +307,7 @@ impl Connections {
     }
 
     /// Removes a client.
-    pub fn leave(&self, id: u64) {
+    pub(crate) fn leave(&self, id: u64) {
         self.list.send_modify(|list| {
             list.1.remove(&id);
         });
@@ -311,13 +315,13 @@ impl Connections {
 
     /// All of them.
     #[must_use]
-    pub fn list(&self) -> Vec<ConnectionInfo> {
+    pub(crate) fn list(&self) -> Vec<ConnectionInfo> {
         self.list.borrow().1.values().cloned().collect()
     }
 
     /// Wakes whenever somebody comes or goes.
     #[must_use]
-    pub fn subscribe(&self) -> watch::Receiver<impl Sized + use<>> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<impl Sized + use<>> {
         self.list.subscribe()
     }
 }

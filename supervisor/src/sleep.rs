@@ -25,7 +25,7 @@ const MANAGER: &str = "org.freedesktop.login1.Manager";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Watches over the machine's sleep until the connection ends.
-pub async fn guard(connection: &Connection, driver: &mpsc::Sender<driver::Request>) {
+pub(crate) async fn guard(connection: &Connection, driver: &mpsc::Sender<driver::Request>) {
     if let Err(error) = watch(connection, driver).await {
         tracing::debug!(%error, "the machine's sleep is not watched");
         std::future::pending::<()>().await;

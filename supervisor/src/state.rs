@@ -35,19 +35,19 @@ mod pause;
 mod tests;
 
 /// Why a running program is not replaced, and what to do.
-pub const IS_RUNNING: &str =
+pub(crate) const IS_RUNNING: &str =
     "the PLC is running; stop it first, or install with `plcctl install --restart`";
 
 /// Monotonic time since an arbitrary beginning.
-pub type Time = Duration;
+pub(crate) type Time = Duration;
 
 /// Stands for the client that waits for a command's outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
+pub(crate) struct Ticket(pub u64);
 
 /// What happens to the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
+pub(crate) enum Input {
     /// The supervisor is up; the PLC is to be as told.
     Boot(Carry),
     /// A client wants it to run.
@@ -94,7 +94,7 @@ pub enum Input {
 
 /// What the driver must do, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Start a worker and have it load this program. Answer: `Loaded` or `Gone`.
     Launch(ProgramInfo),
     /// Tell the worker to start. Answer: `StartDone` or `Gone`.
@@ -126,7 +126,7 @@ pub enum Effect {
 /// How one supervisor finds, and another leaves, the PLC while no worker is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Carry {
+pub(crate) enum Carry {
     /// The installed program is to run.
     Run,
     /// It is not to run now.
@@ -137,7 +137,7 @@ pub enum Carry {
 
 /// The good end of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done {
+pub(crate) enum Done {
     /// It is as wanted.
     AsWanted,
     /// This program is the current one.
@@ -146,7 +146,7 @@ pub enum Done {
 
 /// The bad end of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CommandError {
+pub(crate) enum CommandError {
     /// Not in this state; nothing was done.
     Refused(String),
     /// It was tried.
@@ -160,9 +160,9 @@ pub enum Restart {
     Never,
     /// Start it again, unless it did so too often.
     OnCrash {
-        /// This many times ...
+        /// At this failure, 1 to 100, by default the third ...
         limit: usize,
-        /// ... within this time.
+        /// ... within this time, 1 to 86 400 s, by default 60 s, it stays Broken.
         window: Duration,
     },
 }
@@ -181,11 +181,11 @@ pub enum WatchdogAction {
 /// The integrator's decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// How long loading may take.
+    /// How long loading may take, 0.1 to 600 s; by default 30 s.
     pub load_timeout: Duration,
-    /// How long startPLC may take.
+    /// How long `startPLC` may take, 0.1 to 600 s; by default 30 s.
     pub start_timeout: Duration,
-    /// How long stopping may take before the worker is killed.
+    /// How long stopping may take before the worker is killed, 0.1 to 600 s; by default 5 s.
     pub stop_timeout: Duration,
     /// What follows a crash.
     pub restart: Restart,
@@ -195,7 +195,7 @@ pub struct Policy {
 
 /// A program on its way to being loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
+pub(crate) struct Job {
     program: ProgramInfo,
     origin: Origin,
     start: bool,
@@ -225,7 +225,7 @@ enum Origin {
 
 /// The state, with what only that state has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// No program.
     Empty,
     /// A program and no worker.
@@ -276,7 +276,7 @@ pub enum State {
 
 /// A worker on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub(crate) struct Ending {
     /// When patience ends; `None`: nothing is left to try.
     deadline: Option<Time>,
     /// The worker said that the program has stopped, or that it failed and ends by itself.
@@ -291,7 +291,7 @@ pub struct Ending {
 
 /// Why the state becomes Broken, and which clients are told so once it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     reason: String,
     tickets: Vec<Ticket>,
 }
@@ -304,7 +304,7 @@ impl Failure {
 
 /// What follows the end of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Then {
+pub(crate) enum Then {
     /// Stopped.
     Rest,
     /// The next program, or the same again.
@@ -319,7 +319,7 @@ pub enum Then {
 
 /// The PLC's state machine.
 #[derive(Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     state: State,
     program: Option<ProgramInfo>,
     policy: Policy,
@@ -335,7 +335,7 @@ pub struct Machine {
 impl Machine {
     /// A machine that finds `program` installed and `wish` on disk.
     #[must_use]
-    pub fn new(program: Option<ProgramInfo>, wish: Wish, policy: Policy) -> Self {
+    pub(crate) fn new(program: Option<ProgramInfo>, wish: Wish, policy: Policy) -> Self {
         Self {
             state: if program.is_some() { State::Stopped } else { State::Empty },
             program,
@@ -351,7 +351,7 @@ impl Machine {
     }
 
     /// Takes one input at time `now`; what is returned must be done in that order.
-    pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
+    pub(crate) fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
         self.now = now;
         let state = std::mem::replace(&mut self.state, State::Off);
         self.state = self.step(state, input);
@@ -360,7 +360,7 @@ impl Machine {
 
     /// When [`Input::Deadline`] is due.
     #[must_use]
-    pub fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         match &self.state {
             State::Loading { deadline, .. } | State::Starting { deadline, .. } => Some(*deadline),
             State::Ending { ending, .. } => ending.deadline,
@@ -377,7 +377,7 @@ impl Machine {
 
     /// The state in the protocol's words.
     #[must_use]
-    pub fn status(&self) -> PlcStatus {
+    pub(crate) fn status(&self) -> PlcStatus {
         match &self.state {
             State::Started => PlcStatus::Started,
             State::Ending { ending, .. } if ending.ran => PlcStatus::Started,
@@ -399,7 +399,7 @@ impl Machine {
 
     /// The state in more detail, for people.
     #[must_use]
-    pub fn phase(&self) -> &'static str {
+    pub(crate) fn phase(&self) -> &'static str {
         match &self.state {
             State::Empty => "empty",
             State::Off if self.program.is_none() => "empty",
@@ -414,31 +414,31 @@ impl Machine {
 
     /// Why it is Broken.
     #[must_use]
-    pub fn reason(&self) -> Option<&str> {
+    pub(crate) fn reason(&self) -> Option<&str> {
         if let State::Broken { reason } = &self.state { Some(reason) } else { None }
     }
 
     /// Whether a program is running that can be traced.
     #[must_use]
-    pub fn is_started(&self) -> bool {
+    pub(crate) fn is_started(&self) -> bool {
         matches!(self.state, State::Started)
     }
 
     /// The installed program.
     #[must_use]
-    pub fn program(&self) -> Option<&ProgramInfo> {
+    pub(crate) fn program(&self) -> Option<&ProgramInfo> {
         self.program.as_ref()
     }
 
     /// Whether a newer supervisor waits until nothing runs.
     #[must_use]
-    pub fn upgrade_waits(&self) -> bool {
+    pub(crate) fn upgrade_waits(&self) -> bool {
         self.upgrade
     }
 
     /// Whether only [`Input::Quiet`] is missing for a newer supervisor to take over.
     #[must_use]
-    pub fn awaits_quiet(&self) -> bool {
+    pub(crate) fn awaits_quiet(&self) -> bool {
         let idle = match &self.state {
             State::Empty | State::Stopped | State::Loaded | State::Broken { .. } => true,
             State::Loading { .. }
@@ -454,13 +454,13 @@ impl Machine {
 
     /// Whether the PLC is meant to run.
     #[must_use]
-    pub fn wish(&self) -> Wish {
+    pub(crate) fn wish(&self) -> Wish {
         self.wish
     }
 
-    /// How often a program ended by itself.
+    /// How often a program ended by itself, or had to be killed, since this machine was made.
     #[must_use]
-    pub fn crashes(&self) -> u32 {
+    pub(crate) fn crashes(&self) -> u32 {
         self.crashes
     }
 

@@ -11,14 +11,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 /// Remembers the last `BYTES` bytes or so.
 #[derive(Debug)]
-pub struct Tail<R, const BYTES: usize> {
+pub(crate) struct Tail<R, const BYTES: usize> {
     reader: R,
     last: Vec<u8>,
 }
 
 impl<R: AsyncRead + Unpin, const BYTES: usize> Tail<R, BYTES> {
     /// Remembers what is read through it from here on.
-    pub fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self { reader, last: Vec::new() }
     }
 
@@ -26,7 +26,7 @@ impl<R: AsyncRead + Unpin, const BYTES: usize> Tail<R, BYTES> {
     ///
     /// # Cancel safety
     /// What was read is remembered.
-    pub async fn to_the_end(&mut self) -> &[u8] {
+    pub(crate) async fn read_out(&mut self) -> &[u8] {
         let mut buffer = [0; 512];
         while self.read(&mut buffer).await.is_ok_and(|bytes| bytes > 0) {}
         &self.last
@@ -61,6 +61,6 @@ mod tests {
         let mut first = [0; 7];
         tail.read_exact(&mut first).await.unwrap();
         assert_eq!(tail.last, first);
-        assert_eq!(tail.to_the_end().await, &bytes[1900..]);
+        assert_eq!(tail.read_out().await, &bytes[1900..]);
     }
 }

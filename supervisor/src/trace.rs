@@ -16,7 +16,7 @@ use plc_api::{
 
 /// Everything about tracing that outlives a worker.
 #[derive(Debug, Default)]
-pub struct Trace {
+pub(crate) struct Trace {
     token: u32,
     list: Vec<TraceVariable>,
     lease: Lease,
@@ -43,7 +43,7 @@ enum Lease {
 
 /// What a client's question for samples came to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Read {
+pub(crate) enum Read {
     /// The samples so far.
     Batch(TraceBatch),
     /// The samples so far; and sampling must be switched on again.
@@ -54,7 +54,7 @@ pub enum Read {
 
 impl Trace {
     /// A client sets a list; gives it the new token.
-    pub fn take_over(&mut self, list: Vec<TraceVariable>, now: Instant) -> u32 {
+    pub(crate) fn take_over(&mut self, list: Vec<TraceVariable>, now: Instant) -> u32 {
         self.lease = if list.is_empty() { Lease::None } else { Lease::Live(now) };
         self.list = list;
         self.clear();
@@ -64,23 +64,23 @@ impl Trace {
     }
 
     /// The list was given to the program, which will mark the change among the samples.
-    pub fn list_given(&mut self) {
+    pub(crate) fn list_given(&mut self) {
         self.unmarked += 1;
     }
 
     /// The list did not reach the program after all: no mark will come.
-    pub fn list_not_given(&mut self) {
+    pub(crate) fn list_not_given(&mut self) {
         self.unmarked = self.unmarked.saturating_sub(1);
     }
 
     /// The list to give to a program that has just started: that of a client that is still there.
     #[must_use]
-    pub fn live_list(&self) -> Option<Vec<TraceVariable>> {
+    pub(crate) fn live_list(&self) -> Option<Vec<TraceVariable>> {
         matches!(self.lease, Lease::Live(_)).then(|| self.list.clone())
     }
 
     /// Samples came from the worker.
-    pub fn push(&mut self, samples: Vec<TraceSample>) {
+    pub(crate) fn push(&mut self, samples: Vec<TraceSample>) {
         if samples.is_empty() {
             self.unmarked = self.unmarked.saturating_sub(1);
         }
@@ -103,7 +103,7 @@ impl Trace {
     }
 
     /// The worker says how many samples it had to drop, since its start, before they came here.
-    pub fn set_worker_dropped(&mut self, total: u64) {
+    pub(crate) fn set_worker_dropped(&mut self, total: u64) {
         let news = total.saturating_sub(self.worker_dropped);
         self.worker_dropped = total;
         self.drop_some(news);
@@ -115,7 +115,7 @@ impl Trace {
     }
 
     /// A client takes what has been collected, up to `max_bytes`.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         token: Option<u32>,
         max_bytes: usize,
@@ -146,7 +146,7 @@ impl Trace {
 
     /// When the owner will have been silent for too long.
     #[must_use]
-    pub fn lease_ends(&self) -> Option<Instant> {
+    pub(crate) fn lease_ends(&self) -> Option<Instant> {
         match self.lease {
             Lease::Live(last) => Some(last + limits::TRACE_LEASE),
             Lease::None | Lease::Lapsed => None,
@@ -154,7 +154,7 @@ impl Trace {
     }
 
     /// Ends the lease if its time has come; true if it did.
-    pub fn lapse(&mut self, now: Instant) -> bool {
+    pub(crate) fn lapse(&mut self, now: Instant) -> bool {
         let lapsed = self.lease_ends().is_some_and(|end| end <= now);
         if lapsed {
             self.lease = Lease::Lapsed;
@@ -164,7 +164,7 @@ impl Trace {
     }
 
     /// A program starts: its figures begin at 0.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.received_total = 0;
         self.dropped_total = 0;
         self.worker_dropped = 0;
@@ -173,7 +173,7 @@ impl Trace {
 
     /// Samples received, samples dropped, since the program started.
     #[must_use]
-    pub fn totals(&self) -> (u64, u64) {
+    pub(crate) fn totals(&self) -> (u64, u64) {
         (self.received_total, self.dropped_total)
     }
 

@@ -29,12 +29,12 @@ struct Note {
 ///
 /// A file that was removed is no upgrade: the package may be on its way out.
 #[must_use]
-pub fn is_waiting() -> bool {
+pub(crate) fn is_waiting() -> bool {
     let own = Path::new("/proc/self/exe");
     fs::read_link(own).is_ok_and(|place| is_replaced(own, &original(&place)))
 }
 
-/// The kernel adds " (deleted)" to the place of a program whose file has no name any more (proc_pid_exe(5)).
+/// The kernel adds " (deleted)" to the place of a program whose file has no name any more (`proc_pid_exe(5)`).
 fn original(place: &Path) -> PathBuf {
     let text = place.to_string_lossy();
     text.strip_suffix(" (deleted)").map_or_else(|| place.to_owned(), PathBuf::from)
@@ -51,7 +51,7 @@ fn is_replaced(running: &Path, place: &Path) -> bool {
 ///
 /// # Errors
 /// The note cannot be written.
-pub fn leave(run_dir: &Path, carry: Carry) -> io::Result<()> {
+pub(crate) fn leave(run_dir: &Path, carry: Carry) -> io::Result<()> {
     let text = toml::to_string(&Note { plc: carry }).map_err(io::Error::other)?;
     let place = note(run_dir);
     fs::write(&place, text).map_err(|error| durable::at(&place, &error))
@@ -59,7 +59,7 @@ pub fn leave(run_dir: &Path, carry: Carry) -> io::Result<()> {
 
 /// Takes what the supervisor before us left, if it left anything just now.
 #[must_use]
-pub fn take(run_dir: &Path) -> Option<Carry> {
+pub(crate) fn take(run_dir: &Path) -> Option<Carry> {
     let place = note(run_dir);
     let written = fs::metadata(&place).and_then(|metadata| metadata.modified()).ok()?;
     let text = fs::read_to_string(&place);

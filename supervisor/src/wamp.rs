@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the WAMP connector is told, and what is known of its link.
 //!
-//! [`settings`] makes the answer of the configuration and the installed program's files. This file keeps the last one,
+//! `wamp/settings.rs` makes the answer of the configuration and the installed program's files. This file keeps the last one,
 //! makes it anew whenever one of its sources may have changed, and counts the changes in the snapshot: before the
 //! reply of the call that caused one. It also keeps what connectors report of their link, for as long as they are there.
 

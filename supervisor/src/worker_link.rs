@@ -55,7 +55,7 @@ const REPORT: Duration = Duration::from_secs(10);
 
 /// What a worker, or its end, reports to the driver.
 #[derive(Debug)]
-pub enum News {
+pub(crate) enum News {
     /// A worker is there and was given its program.
     Up(Worker),
     /// No worker could be had.
@@ -72,7 +72,7 @@ pub enum News {
 
 /// Where samples and messages go.
 #[derive(Clone, Debug)]
-pub struct Sinks {
+pub(crate) struct Sinks {
     /// Samples.
     pub trace: Arc<Mutex<Trace>>,
     /// Messages.
@@ -83,7 +83,7 @@ pub struct Sinks {
 
 /// The driver's end of a worker.
 #[derive(Debug)]
-pub struct Worker {
+pub(crate) struct Worker {
     /// Its process id, for people.
     pub pid: u32,
     orders: mpsc::Sender<ToWorker>,
@@ -94,7 +94,7 @@ pub struct Worker {
 impl Worker {
     /// Sends an order; its outcome comes with the id that is returned. A worker whose channel is full or gone is
     /// killed.
-    pub fn order(&mut self, order: Order) -> u64 {
+    pub(crate) fn order(&mut self, order: Order) -> u64 {
         self.next_id += 1;
         if self.orders.try_send(ToWorker { id: self.next_id, order }).is_err() {
             self.killer.kill();
@@ -103,14 +103,14 @@ impl Worker {
     }
 
     /// Kills it.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.killer.kill();
     }
 }
 
 /// Gets a worker, gives it its program, and reports all its news until it is gone. Aborting the task before
 /// [`News::Up`] leaves no worker behind.
-pub fn start(
+pub(crate) fn start(
     launch: Arc<dyn Launch>,
     load: LoadOrder,
     deadline: Instant,
@@ -177,7 +177,7 @@ async fn end_before_greeting(control: UnixStream, child: Option<Child>) -> Optio
         return timeout(REPORT, child.wait()).await.ok()?.ok().map(End::of_child);
     }
     let mut control = Tail::<_, TAIL_BYTES>::new(control);
-    let tail = timeout(REPORT, control.to_the_end()).await.ok()?;
+    let tail = timeout(REPORT, control.read_out()).await.ok()?;
     Ended::find(tail).as_ref().map(End::told)
 }
 
@@ -294,7 +294,7 @@ async fn hear(
             break;
         }
     }
-    Ended::find(reader.to_the_end().await)
+    Ended::find(reader.read_out().await)
 }
 
 async fn collect(mut data: BufReader<UnixStream>, sinks: Sinks) {

@@ -18,7 +18,7 @@ use tokio::{
 use crate::{end::End, pidfd::Pidfd};
 
 /// Starts workers.
-pub trait Launch: Send + Sync + std::fmt::Debug {
+pub(crate) trait Launch: Send + Sync + std::fmt::Debug {
     /// Gets a fresh worker; its greeting is yet to come.
     ///
     /// # Cancel safety
@@ -28,7 +28,7 @@ pub trait Launch: Send + Sync + std::fmt::Debug {
 
 /// A worker process before its greeting.
 #[derive(Debug)]
-pub struct Launched {
+pub(crate) struct Launched {
     /// The control channel.
     pub control: UnixStream,
     /// The process, if it is our child.
@@ -37,7 +37,7 @@ pub struct Launched {
 
 /// Connects to the socket for which systemd starts workers.
 #[derive(Debug)]
-pub struct SocketLauncher {
+pub(crate) struct SocketLauncher {
     /// The socket's place.
     pub socket: PathBuf,
 }
@@ -56,7 +56,7 @@ impl Launch for SocketLauncher {
 
 /// Spawns workers as children.
 #[derive(Debug)]
-pub struct SpawnLauncher {
+pub(crate) struct SpawnLauncher {
     /// The worker program.
     pub program: PathBuf,
     /// Its working directory.
@@ -94,7 +94,7 @@ impl Launch for SpawnLauncher {
 
 /// A worker after its greeting: something that can be killed and whose end can be awaited.
 #[derive(Debug)]
-pub struct WorkerProcess {
+pub(crate) struct WorkerProcess {
     pidfd: Pidfd,
     child: Option<Child>,
 }
@@ -104,7 +104,7 @@ impl WorkerProcess {
     ///
     /// # Errors
     /// The descriptor cannot be watched.
-    pub fn new(pidfd: OwnedFd, child: Option<Child>) -> io::Result<Self> {
+    pub(crate) fn new(pidfd: OwnedFd, child: Option<Child>) -> io::Result<Self> {
         let pidfd = match child.as_ref().and_then(Child::id).and_then(to_pid) {
             Some(pid) => Pidfd::open(pid)?,
             None => Pidfd::new(pidfd)?,
@@ -116,12 +116,12 @@ impl WorkerProcess {
     ///
     /// # Errors
     /// Out of descriptors.
-    pub fn killer(&self) -> io::Result<Killer> {
+    pub(crate) fn killer(&self) -> io::Result<Killer> {
         Ok(Killer { pidfd: self.pidfd.try_clone()? })
     }
 
     /// Waits for the end of the process. How it came is known of a child only.
-    pub async fn ended(&mut self) -> Option<End> {
+    pub(crate) async fn ended(&mut self) -> Option<End> {
         self.pidfd.ended().await;
         let child = self.child.as_mut()?;
         // Before the child is reaped its process id, and so its group's, cannot be another's.
@@ -137,13 +137,13 @@ impl WorkerProcess {
 
 /// Kills one worker, and never another process that got its number later.
 #[derive(Debug)]
-pub struct Killer {
+pub(crate) struct Killer {
     pidfd: OwnedFd,
 }
 
 impl Killer {
     /// Sends SIGKILL; false if the process has ended already, which is no error.
-    pub fn kill(&self) -> bool {
+    pub(crate) fn kill(&self) -> bool {
         // Signals to a process that nobody has reaped yet are taken without an error.
         let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
         if rustix::event::poll(&mut ended, Some(&Timespec::default())) == Ok(1) {

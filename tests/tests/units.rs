@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
-use plc_api::paths::{DEFAULT_INSTANCE, LIBEXEC, Paths};
-use plc_supervisor::{access::CONNECTORS, config::Config, driver::STOPPING_BESIDES};
+use plc_api::{
+    limits::STOPPING_BESIDES,
+    paths::{DEFAULT_INSTANCE, LIBEXEC, Paths},
+};
+use plc_supervisor::{access::CONNECTORS, config::Config};
 use plc_tests::{
     installed::{below, installed},
     root,

@@ -9,7 +9,7 @@ use crate::erpc::frame::{Framing, header_crc};
 /// What the first bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detected {
-    /// Too few bytes to tell.
+    /// Too few bytes to tell; it takes so many.
     Need(usize),
     /// Pyro5, protocol version 502.
     Pyro5,
@@ -25,6 +25,13 @@ pub enum Detected {
 const ENOUGH: usize = 6;
 
 /// Names the protocol of a connection that begins with `bytes`.
+///
+/// ```
+/// use plc_connector_pyro::detect::{Detected, detect};
+///
+/// assert_eq!(detect(b"PYRO"), Detected::Need(6));
+/// assert_eq!(detect(b"PYRO\x01\xf6\x01"), Detected::Pyro5);
+/// ```
 #[must_use]
 pub fn detect(bytes: &[u8]) -> Detected {
     let Some(first) = bytes.first_chunk::<ENOUGH>() else {

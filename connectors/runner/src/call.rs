@@ -35,13 +35,13 @@ pub enum PlcCall {
     MatchMd5(String),
     /// Drop this connection's unfinished blobs. Answer: [`PlcAnswer::Done`].
     PurgeBlobs,
-    /// Begin a blob with this seed. Answer: [`PlcAnswer::Blob`].
+    /// Begin a blob with this seed, at most [`plc_api::limits::SEED_BYTES`]. Answer: [`PlcAnswer::Blob`].
     SeedBlob(Vec<u8>),
     /// Add to a blob. Answer: [`PlcAnswer::Blob`] with its new id.
     AppendChunk {
         /// The blob's id as it is now.
         blob: BlobId,
-        /// Bytes to add.
+        /// Bytes to add, at most [`plc_api::limits::CHUNK_BYTES`].
         data: Vec<u8>,
     },
     /// Install a program whose parts were transferred as blobs. Answer: [`PlcAnswer::Done`].
@@ -135,7 +135,7 @@ pub enum PlcAnswer {
     Blob(BlobId),
     /// Whether the PLC is stopped now.
     Stopped(bool),
-    /// The debug token, above 0.
+    /// The debug token, 1 to 2^31 - 1.
     Token(u32),
     /// The samples.
     Trace(TraceBatch),

@@ -2,7 +2,7 @@
 //! Which local user is behind a TCP connection, by the kernel's own list.
 //!
 //! `/proc/net/tcp` and `tcp6` have one line per socket: the peer's socket is the one whose local address is the
-//! connection's remote one and the other way round (proc_pid_net(5)).
+//! connection's remote one and the other way round (`proc_pid_net(5)`).
 
 use std::{
     collections::HashMap,

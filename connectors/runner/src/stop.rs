@@ -86,7 +86,7 @@ fn end_of_process(text: &str) -> io::Result<oneshot::Receiver<()>> {
     Ok(end)
 }
 
-/// Blocks until the process of this pidfd has ended (pidfd_open(2): it becomes readable then).
+/// Blocks until the process of this pidfd has ended (`pidfd_open(2)`: it becomes readable then).
 fn wait_readable(process: &OwnedFd) {
     while let Err(Errno::INTR) = poll(&mut [PollFd::new(process, PollFlags::IN)], None) {}
 }

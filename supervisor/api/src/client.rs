@@ -75,7 +75,8 @@ impl Drop for Client {
 }
 
 impl Client {
-    /// Connects to the socket at `path` and speaks for `peer`, who has shown to have `key`.
+    /// Connects to the socket at `path` and speaks for `peer`, who has shown to have `key`. Of `client`, the program
+    /// that connects, and of `peer` the first [`limits::NAME_CHARS`] characters are kept.
     ///
     /// # Errors
     /// [`CallError::Lost`] when nobody serves the socket, [`CallError::Refused`] when this client is not served,
@@ -89,7 +90,7 @@ impl Client {
         Self::connect_for(path, client, peer, None, key).await
     }
 
-    /// The same for a peer that is a process of this user, on this machine.
+    /// The same for a peer that is a process of this user (its uid), on this machine; `None`: of another machine.
     ///
     /// # Errors
     /// As [`Self::connect`].
@@ -125,7 +126,7 @@ impl Client {
         Ok(Self { requests, snapshots, welcome, pump })
     }
 
-    /// Release of the supervisor.
+    /// Release of the supervisor, such as `0.1.0`.
     #[must_use]
     pub fn release(&self) -> &str {
         &self.welcome.release

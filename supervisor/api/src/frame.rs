@@ -3,6 +3,16 @@
 //!
 //! Named fields let two releases of these programs understand each other: what one side does not know it
 //! ignores, what is missing gets its default. Pure: the sockets belong to the callers.
+//!
+//! ```
+//! use plc_api::{frame, log::LogLevel};
+//!
+//! let frame = frame::encode(&LogLevel::Warning)?;
+//! let (header, body) = frame.split_first_chunk().expect("a frame has a header");
+//! assert_eq!(frame::body_length(*header)?, body.len());
+//! assert_eq!(frame::decode::<LogLevel>(body)?, LogLevel::Warning);
+//! # Ok::<(), frame::FrameError>(())
+//! ```
 
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
@@ -15,7 +25,7 @@ pub const HEADER_BYTES: usize = 4;
 /// A frame that cannot be made or understood.
 #[derive(Debug, Error)]
 pub enum FrameError {
-    /// Longer than [`limits::FRAME_BYTES`].
+    /// Longer than [`limits::FRAME_BYTES`]: it has so many bytes.
     #[error("a frame of {0} bytes is over the limit of {limit}", limit = limits::FRAME_BYTES)]
     TooLong(usize),
     /// The message could not be written as MessagePack.

@@ -25,7 +25,7 @@ pub struct Hello {
     pub api_version: u16,
     /// Release of the client program, for the log.
     pub release: String,
-    /// The client program: `pyro`, `plcctl`, ...
+    /// The client program: `pyro`, `plcctl`, ...; cut to [`crate::limits::NAME_CHARS`], as the next two are.
     pub client: String,
     /// Whom it speaks for: address and port of an IDE, or a user's name.
     pub peer: String,
@@ -35,7 +35,7 @@ pub struct Hello {
     /// The secret that the peer has shown to have. A connection lasts no longer than that key.
     #[serde(default)]
     pub secret: Option<SecretText>,
-    /// The user behind that peer, if it is a process of this machine.
+    /// The user (uid) behind that peer, if it is a process of this machine.
     #[serde(default)]
     pub local_user: Option<u32>,
 }
@@ -93,36 +93,48 @@ pub struct Refusal {
 /// One request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientMessage {
-    /// Chosen by the client; the reply carries it back.
+    /// Chosen by the client, another one for each request under way; the reply carries it back.
     pub id: u64,
     /// What is asked.
     pub request: Request,
 }
 
 /// What a client may ask. Which of these exist depends on the socket it came through.
+///
+/// # Errors
+/// Any may be answered with [`ApiError::NotAllowed`] (not on that socket, or not for this user) and, by a supervisor
+/// that is older than the client, [`ApiError::BadRequest`]; what goes to the PLC also with [`ApiError::Refused`] while
+/// the supervisor ends. What else comes stands with each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// The current snapshot. Reply: [`Reply::Snapshot`].
     Snapshot,
     /// Figures read on demand. Reply: [`Reply::Stats`].
     Stats,
-    /// Run the installed program, and wish it to run. Reply: [`Reply::Done`] when it runs.
+    /// Run the installed program, and wish it to run. Reply: [`Reply::Done`] when it runs. [`ApiError::Refused`]: there
+    /// is none, one is being loaded or ended, the machine goes to sleep; [`ApiError::Failed`]: it did not load or start.
     Start,
-    /// Stop it, and wish it stopped. Harmless when it is stopped already. Reply: [`Reply::Done`].
+    /// Stop it, and wish it stopped. Harmless when it is stopped already. Reply: [`Reply::Done`]. [`ApiError::Failed`]:
+    /// it did not stop in time and was killed.
     Stop,
     /// Stop it if it runs, then forget the installed program: the state becomes Empty. Reply: [`Reply::Done`].
+    /// [`ApiError::Refused`]: a program is being loaded or ended; [`ApiError::Failed`]: the disk.
     Repair,
     /// Go back to the program before the installed one; runs it again if one ran. Reply: [`Reply::Installed`].
+    /// [`ApiError::Refused`]: there is none, or a program is being loaded or ended; [`ApiError::Failed`]: it did not load
+    /// or start.
     Rollback,
     /// Drop this connection's unfinished blobs. Reply: [`Reply::Done`].
     PurgeBlobs,
-    /// Begin a blob. Reply: [`Reply::Blob`].
+    /// Begin a blob. Reply: [`Reply::Blob`]. [`ApiError::BadRequest`]: a bound of [`crate::limits`];
+    /// [`ApiError::Failed`]: the disk.
     SeedBlob {
-        /// Hashed, not stored; the file's name or the md5 text.
+        /// Hashed, not stored; the file's name or the md5 text, at most [`crate::limits::SEED_BYTES`].
         #[serde(with = "serde_bytes")]
         seed: Vec<u8>,
     },
-    /// Add to a blob; its id changes. Reply: [`Reply::Blob`].
+    /// Add to a blob; its id changes. Reply: [`Reply::Blob`]. [`ApiError::UnknownBlob`]; [`ApiError::BadRequest`]: a bound
+    /// of [`crate::limits`]; [`ApiError::Failed`]: the disk, and the blob is gone.
     AppendChunk {
         /// The blob as it is now. [`BlobId::EMPTY`], if unknown, begins a blob without a seed.
         blob: BlobId,
@@ -131,14 +143,19 @@ pub enum Request {
         data: Vec<u8>,
     },
     /// Install and load a program from blobs. Reply: [`Reply::Installed`] when it is on disk and loaded.
+    /// [`ApiError::Refused`]: a program runs and is to be left alone, or one is being loaded or ended;
+    /// [`ApiError::UnknownBlob`]; [`ApiError::BadRequest`]: two files of one name, too many; [`ApiError::Failed`]: it did
+    /// not load, or the disk. Then the program before it stays installed.
     Install(InstallRequest),
-    /// Replace the list of traced and forced variables and take the debug token. Reply: [`Reply::Token`].
+    /// Replace the list of traced and forced variables, at most [`crate::limits::TRACE_VARIABLES`], and take the debug
+    /// token. Reply: [`Reply::Token`]. [`ApiError::Trace`].
     SetTrace(Vec<TraceVariable>),
-    /// Take the collected samples. Reply: [`Reply::Trace`].
+    /// Take the collected samples. Reply: [`Reply::Trace`]. [`ApiError::TokenLost`]: another client owns them.
     ReadTrace {
         /// From [`Reply::Token`]; `None` for the clients of the time before tokens: whoever owns it.
         token: Option<u32>,
-        /// Most bytes of samples, each counted as its data and [`crate::limits::TRACE_SAMPLE_OVERHEAD`].
+        /// Most bytes of samples, each counted as its data and [`crate::limits::TRACE_SAMPLE_OVERHEAD`]; never more than
+        /// [`crate::limits::TRACE_REPLY_BYTES`] come.
         max_bytes: u32,
     },
     /// Read the PLC log. Reply: [`Reply::Log`].
@@ -155,14 +172,17 @@ pub enum Request {
     /// Read the configuration again, and see whether a newer supervisor was installed: it takes over at once if no
     /// program runs. Reply: [`Reply::Done`]; [`ApiError::Failed`] with file and key, and then nothing has changed.
     Reload,
-    /// Tell the device's key to those who ask for it, for a while. Reply: [`Reply::Paired`].
+    /// Tell the device's key to those who ask for it, for a while. Reply: [`Reply::Paired`]. [`ApiError::BadRequest`]: out
+    /// of range; [`ApiError::Failed`]: there is no key, and none can be made.
     Pair {
-        /// How long, within [`crate::limits::PAIRING_SECONDS`].
+        /// How long, seconds within [`crate::limits::PAIRING_SECONDS`].
         seconds: u32,
     },
     /// The device's key, for an IDE without one. Reply: [`Reply::Key`]; [`ApiError::NotAllowed`] unless pairing is open.
     DeviceKey,
-    /// Make a client's key. Reply: [`Reply::Key`] when it is on disk.
+    /// Make a client's key. Reply: [`Reply::Key`] when it is on disk. [`ApiError::BadRequest`]: the ID or the secret is
+    /// none; [`ApiError::Refused`]: that ID has a key, or there are [`crate::limits::CLIENT_KEYS`]; [`ApiError::Failed`]:
+    /// the disk.
     AddKey {
         /// Whose.
         id: String,
@@ -172,12 +192,14 @@ pub enum Request {
     /// All keys, without their secrets. Reply: [`Reply::Keys`].
     ListKeys,
     /// Take a key away, and end the connections that were made with it; the device's is replaced by a new one. Reply:
-    /// [`Reply::Done`].
+    /// [`Reply::Done`]. [`ApiError::Refused`]: there is none, or the integrator has brought it; [`ApiError::Failed`]: the
+    /// disk.
     RevokeKey {
         /// Whose.
         id: String,
     },
-    /// A key with its secret; for root, and at a desk its owner. Reply: [`Reply::Key`].
+    /// A key with its secret; for root, and at a desk its owner. Reply: [`Reply::Key`]. [`ApiError::Refused`]: there is
+    /// none.
     ShowKey {
         /// Whose.
         id: String,
@@ -197,7 +219,7 @@ pub struct InstallRequest {
     pub md5: ProgramMd5,
     /// The shared object.
     pub library: BlobId,
-    /// Files that the program finds in its working directory.
+    /// Files that the program finds in its working directory, at most [`crate::limits::EXTRA_FILES`].
     pub extra_files: Vec<ExtraFile>,
     /// What to do if a program runs.
     pub when_running: WhenRunning,
@@ -251,7 +273,7 @@ pub enum Reply {
         /// See [`crate::program::ProgramInfo::id`].
         program_id: String,
     },
-    /// The debug token, above 0.
+    /// The debug token, 1 to 2^31 - 1: IDEs take other numbers for errors.
     Token(u32),
     /// The samples.
     Trace(TraceBatch),

@@ -15,6 +15,13 @@ pub const HANDOVER_FILE: &str = "handover.toml";
 /// The name on the system bus of the instance `name`.
 ///
 /// What D-Bus does not allow in a name becomes `_` (D-Bus specification, "Bus names").
+///
+/// ```
+/// use plc_api::paths::{DEFAULT_INSTANCE, bus_name};
+///
+/// assert_eq!(bus_name(DEFAULT_INSTANCE), "org.plcruntime1");
+/// assert_eq!(bus_name("press 2"), "org.plcruntime1.i_press_2");
+/// ```
 #[must_use]
 pub fn bus_name(name: &str) -> String {
     if name == DEFAULT_INSTANCE {

@@ -58,7 +58,7 @@ pub enum Wish {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Snapshot {
-    /// Counts the changes; a larger number is newer.
+    /// Counts the changes since the supervisor started; a larger number is newer.
     pub revision: u64,
     /// The state in the protocol's words.
     pub status: PlcStatus,
@@ -69,19 +69,19 @@ pub struct Snapshot {
     pub reason: Option<String>,
     /// The installed program.
     pub program: Option<ProgramInfo>,
-    /// Messages ever logged per level since the last reset.
+    /// Messages ever logged per level since the last reset; all 0 before the first.
     pub log_counts: LogCounts,
-    /// When the program was started, microseconds since the epoch.
+    /// When the running program was started, microseconds since the epoch; `None`: none runs.
     pub started_at_us: Option<u64>,
     /// The worker's process id while there is one.
     pub worker_pid: Option<u32>,
-    /// How often a program ended by itself since the supervisor started.
+    /// How often a program ended by itself, or had to be killed, since the supervisor started.
     pub crashes: u32,
     /// The last time a program ended by itself since the supervisor started.
     pub last_crash: Option<Crash>,
     /// Whether the PLC is meant to run.
     pub wish: Wish,
-    /// Release of the supervisor.
+    /// Release of the supervisor, such as `0.1.0`.
     pub release: String,
     /// A newer supervisor is installed and takes over as soon as no program runs.
     pub upgrade_waits: bool,
@@ -91,7 +91,7 @@ pub struct Snapshot {
     pub router_asked: RouterAsked,
     /// The link to a WAMP router, while its connector is connected.
     pub router: Option<RouterLink>,
-    /// Counts the changes of what connectors can ask about the configuration.
+    /// Counts the changes of what connectors can ask about the configuration, since the supervisor started.
     pub settings_revision: u64,
 }
 
@@ -122,7 +122,7 @@ pub struct ConnectionInfo {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Stats {
-    /// Cycles since the program was started, as its own counter tells them.
+    /// Cycles since the program was started, as its own counter tells them; does not wrap.
     pub ticks: u64,
     /// The period the program asks for, nanoseconds; 0 when unknown.
     pub period_ns: u64,
@@ -143,11 +143,11 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CycleTime {
-    /// Smallest.
+    /// Smallest, microseconds.
     pub min: f64,
-    /// Mean.
+    /// Mean, microseconds.
     pub avg: f64,
-    /// Largest.
+    /// Largest, microseconds.
     pub max: f64,
 }
 

@@ -11,7 +11,8 @@ use crate::plc::PlcStatus;
 pub struct TraceVariable {
     /// The variable's number in the program's debug table, as the IDE knows it.
     pub index: u32,
-    /// Raw bytes of the C type in target byte order to force it to; `None` leaves it alone.
+    /// Raw bytes of the C type in target byte order to force it to, at most [`crate::limits::FORCE_BYTES`]; `None`
+    /// leaves it alone.
     pub force: Option<serde_bytes::ByteBuf>,
 }
 
@@ -23,7 +24,7 @@ pub struct TraceVariable {
 /// Specified by: reference runtime, `runtime/typemapping.py`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceSample {
-    /// The PLC's cycle counter at the moment of the snapshot; wraps.
+    /// The PLC's cycle counter at the moment of the snapshot; wraps at 2^32 or at the program's own bound.
     pub tick: u32,
     /// Packed values, see Layout.
     #[serde(with = "serde_bytes")]
@@ -66,7 +67,7 @@ pub enum TraceRefusal {
 }
 
 impl TraceRefusal {
-    /// The positive error number of the protocol.
+    /// The positive error number of the protocol, 1 to 5.
     #[must_use]
     pub const fn number(self) -> i32 {
         match self {

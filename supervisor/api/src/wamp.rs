@@ -30,13 +30,13 @@ pub struct RouterSettings {
     pub authentication: Authentication,
     /// Who the router must show to be, with `wss://`.
     pub verify: Verify,
-    /// A ping is sent after this long, milliseconds.
+    /// A ping is sent after this long, milliseconds; 1000 to 3 600 000.
     pub ping_interval_ms: u32,
-    /// The link is dead if no pong came within this, milliseconds.
+    /// The link is dead if no pong came within this, milliseconds; 1000 to 3 600 000.
     pub ping_timeout_ms: u32,
-    /// Pause before the second attempt, milliseconds; it grows with each.
+    /// Pause before the second attempt, milliseconds, 100 to 600 000; it grows with each.
     pub initial_delay_ms: u32,
-    /// The longest pause between two attempts, milliseconds.
+    /// The longest pause between two attempts, milliseconds; 1000 to 86 400 000.
     pub max_delay_ms: u32,
     /// Where this was found: `plc-runtime.toml`, or `wampconf.json` of the program.
     pub source: String,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `plcctl`, the operator's command line: arguments, one conversation with the supervisor, text or JSON.
 //!
-//! [`cli`] says what may be asked, one module per family of verbs carries it out over a [`session`], and
-//! [`answer`] writes to stdout, where nothing but the answer goes; every message goes to stderr.
+//! `cli.rs` says what may be asked, one module per family of verbs carries it out over a session (`session.rs`), and
+//! `answer.rs` writes to stdout, where nothing but the answer goes; every message goes to stderr.
 #![forbid(unsafe_code)]
 
 mod answer;

@@ -36,6 +36,13 @@ pub enum Reason {
 ///
 /// One key on each line, `ID:secret`, the secret from the first colon to the end of the line (LF or CR LF), as it is;
 /// empty lines and lines that begin with `#` are passed over. An ID comes once.
+///
+/// ```
+/// let keys = plc_keys::Keys::parse("# the office\nanna:0123:456789abcdef\n")?;
+/// assert_eq!(keys[0].id.as_str(), "anna");
+/// assert_eq!(keys[0].secret.reveal(), "0123:456789abcdef");
+/// # Ok::<(), plc_keys::KeyError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Keys;
 

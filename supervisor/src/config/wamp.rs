@@ -37,9 +37,9 @@ pub struct WampConfig {
     pub active: bool,
     /// That router.
     pub url: Option<RouterUrl>,
-    /// The realm there.
+    /// The realm there; `Automation` by default.
     pub realm: String,
-    /// The PLC's name there.
+    /// The PLC's name there; by default the host's.
     pub id: IdPattern,
     /// How to show who it is; `None`: WAMP-CRA if there is a secret, otherwise not at all.
     pub authentication: Option<AuthenticationMethod>,
@@ -47,17 +47,17 @@ pub struct WampConfig {
     pub secret_file: Option<PathBuf>,
     /// The certificate authorities that count for routers; `None`: the system's.
     pub ca_file: Option<PathBuf>,
-    /// Whether a router must show who it is.
+    /// Whether a router must show who it is; by default it must.
     pub verify: bool,
-    /// A ping is sent after this long.
+    /// A ping is sent after this long, 1 to 3600 s; by default 10 s.
     pub ping_interval: Duration,
-    /// The link is dead if no pong came within this.
+    /// The link is dead if no pong came within this, 1 to 3600 s; by default 5 s.
     pub ping_timeout: Duration,
-    /// Pause before the second attempt.
+    /// Pause before the second attempt, 0.1 to 600 s and at most `max_delay`; by default 1 s.
     pub initial_delay: Duration,
-    /// The longest pause between two attempts.
+    /// The longest pause between two attempts, 1 to 86 400 s; by default 300 s.
     pub max_delay: Duration,
-    /// Whether what a program brings about WAMP counts.
+    /// Whether what a program brings about WAMP counts; by default it does.
     pub project_settings: bool,
     /// Without a router.
     pub direct: DirectConfig,
@@ -72,7 +72,7 @@ pub struct DirectConfig {
     pub id: Option<IdPattern>,
     /// Where the secret is that IDEs have to know.
     pub secret_file: Option<PathBuf>,
-    /// Web pages that may come in.
+    /// Web pages that may come in, as browsers write them in `Origin:`; at most 64, by default none.
     pub origins: Vec<String>,
 }
 

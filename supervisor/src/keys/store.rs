@@ -67,7 +67,7 @@ pub enum KeysError {
 
 /// What a revocation has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revoked {
+pub(crate) enum Revoked {
     /// The key is gone.
     Gone,
     /// It was the device's, which has a new one.
@@ -76,7 +76,7 @@ pub enum Revoked {
 
 /// All key files.
 #[derive(Debug)]
-pub struct KeyStore {
+pub(crate) struct KeyStore {
     own: PathBuf,
     files: KeyFiles,
 }
@@ -84,14 +84,14 @@ pub struct KeyStore {
 impl KeyStore {
     /// The key files in our own directory and in those of others; of two keys with one ID ours counts.
     #[must_use]
-    pub fn new(own: PathBuf, others: impl IntoIterator<Item = PathBuf>) -> Self {
+    pub(crate) fn new(own: PathBuf, others: impl IntoIterator<Item = PathBuf>) -> Self {
         let dirs = std::iter::once(own.clone()).chain(others).collect();
         Self { own, files: KeyFiles::new(dirs) }
     }
 
     /// The keys as they are now.
     #[must_use]
-    pub fn current(&self) -> Arc<KeySet> {
+    pub(crate) fn current(&self) -> Arc<KeySet> {
         self.files.current()
     }
 
@@ -99,7 +99,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// [`KeysError::NoDeviceKey`], [`KeysError::Disk`].
-    pub fn device(&self) -> Result<Key, KeysError> {
+    pub(crate) fn device(&self) -> Result<Key, KeysError> {
         let file = self.device_file();
         if let Some(key) = device(&self.current(), &file) {
             return Ok(key);
@@ -117,8 +117,9 @@ impl KeyStore {
     /// Makes a client's key.
     ///
     /// # Errors
-    /// Every [`KeysError`] that says so.
-    pub fn add(&self, id: &str, secret: Option<&str>) -> Result<Key, KeysError> {
+    /// [`KeysError::Id`], [`KeysError::Secret`], [`KeysError::Taken`], [`KeysError::InTheWay`], [`KeysError::TooMany`],
+    /// [`KeysError::Disk`].
+    pub(crate) fn add(&self, id: &str, secret: Option<&str>) -> Result<Key, KeysError> {
         let id = Id::new(id).map_err(|error| KeysError::Id(id.to_owned(), error))?;
         let key = match secret {
             Some(secret) => Key { id, secret: Secret::new(secret)? },
@@ -145,7 +146,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// [`KeysError::Unknown`], [`KeysError::Brought`], [`KeysError::Disk`].
-    pub fn revoke(&self, id: &str) -> Result<Revoked, KeysError> {
+    pub(crate) fn revoke(&self, id: &str) -> Result<Revoked, KeysError> {
         let mut revoked = None;
         // With the key that counts gone, another one of that ID may count.
         loop {
@@ -168,7 +169,7 @@ impl KeyStore {
 
     /// All keys, without their secrets.
     #[must_use]
-    pub fn list(&self) -> KeyList {
+    pub(crate) fn list(&self) -> KeyList {
         let current = self.current();
         let info = |(id, secret, path): (&Id, &Secret, &Path)| KeyInfo {
             id: id.to_string(),

@@ -32,7 +32,7 @@ pub enum BlobError {
     /// Nothing under way has that id.
     #[error("no blob of this connection has the id {0}")]
     Unknown(BlobId),
-    /// A bound of [`limits`].
+    /// A bound of [`limits`]; says which.
     #[error("{0}")]
     TooMuch(&'static str),
     /// The disk's words.

@@ -119,6 +119,15 @@ impl IdPattern {
 
     /// The name on this machine.
     ///
+    /// ```
+    /// use plc_supervisor::wamp::name::{IdPattern, Machine};
+    ///
+    /// let press = Machine { host: Some("press2".to_owned()), id: None };
+    /// let id = IdPattern::new("hall.%H").map(|pattern| pattern.resolve(&press));
+    /// assert_eq!(id, Some(Ok("hall.press2".to_owned())));
+    /// assert_eq!(IdPattern::new("hall..%H"), None);
+    /// ```
+    ///
     /// # Errors
     /// A sentence with the next step, when the machine lacks what the pattern asks for.
     pub fn resolve(&self, machine: &Machine) -> Result<String, String> {

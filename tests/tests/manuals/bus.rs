@@ -5,9 +5,11 @@
 use std::{collections::BTreeSet, fs};
 
 use plc_tests::{
-    manual::{Page, items, subsections},
+    manual::{Item, Page, items, marked, subsections},
     root,
 };
+
+const INTERFACE: &str = "systemd/dbus/org.plcruntime1.Plc.xml";
 
 fn file(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
@@ -62,10 +64,115 @@ fn members(xml: &str) -> Members {
     members
 }
 
+/// A member as the interface has it, and what its comment says.
+struct Member<'a> {
+    /// `method`, `signal` or `property`.
+    kind: &'a str,
+    name: &'a str,
+    /// Of a property.
+    type_: &'a str,
+    comment: &'a str,
+    arguments: Vec<&'a str>,
+    /// `EmitsChangedSignal`; without an annotation it is `true` (D-Bus Specification, "Introspection Data Format").
+    told: &'a str,
+}
+
+/// Reads the introspection with its comments, which stand before what they are about.
+fn commented(xml: &str) -> Vec<Member<'_>> {
+    let (mut all, mut comment): (Vec<Member<'_>>, &str) = (Vec::new(), "");
+    for tag in xml.split('<').skip(1) {
+        let name = || attribute(tag, "name").unwrap();
+        match tag.split([' ', '\n', '>', '/']).next().unwrap_or_default() {
+            "!--" => comment = tag.split("-->").next().unwrap_or_default(),
+            kind @ ("method" | "signal" | "property") => all.push(Member {
+                kind,
+                name: name(),
+                type_: attribute(tag, "type").unwrap_or_default(),
+                comment: std::mem::take(&mut comment),
+                arguments: Vec::new(),
+                told: "true",
+            }),
+            "arg" => all.last_mut().unwrap().arguments.push(name()),
+            "annotation" => all.last_mut().unwrap().told = attribute(tag, "value").unwrap(),
+            _ => (),
+        }
+    }
+    assert!(all.len() > 20 && all.iter().all(|member| !member.comment.is_empty()));
+    all
+}
+
+/// The entry of a member in the page.
+fn entry<'a>(page: &'a Page, member: &Member<'_>) -> Item<'a> {
+    let (section, head) = match member.kind {
+        "method" => ("METHODS", format!("Fn {}", member.name)),
+        "signal" => ("SIGNALS", format!("Fn {}", member.name)),
+        _ => ("PROPERTIES", format!("Va {}", member.name)),
+    };
+    let found = items(page.section(section)).into_iter().find(|item| {
+        item.head.strip_prefix(&head).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    });
+    found.unwrap_or_else(|| panic!("{head} is not in the manual page"))
+}
+
+/// The errors that an explanation names behind `Errors:`.
+fn errors(text: &str) -> Option<BTreeSet<&str>> {
+    let words = text.split("Errors:").nth(1)?.split(|c: char| !c.is_ascii_alphabetic());
+    Some(words.filter(|word| ERRORS.contains(word)).collect())
+}
+
+/// What a method may have besides `NotAllowed`.
+const ERRORS: [&str; 3] = ["Refused", "Failed", "BadRequest"];
+
+#[test]
+fn every_argument_is_explained_in_the_interface_and_in_the_page() {
+    let (page, xml) = (Page::of("org.plcruntime1"), file(INTERFACE));
+    for member in commented(&xml) {
+        let body = entry(&page, &member).body;
+        for argument in &member.arguments {
+            let name = member.name;
+            assert!(
+                member.comment.contains(&format!("\n      {argument}: ")),
+                "{name}: {argument}"
+            );
+            assert!(marked(body, "Fa").contains(argument), "{name}: {argument}: {body}");
+        }
+    }
+}
+
+#[test]
+fn the_errors_of_each_method_are_the_same_in_the_interface_and_in_the_page() {
+    let (page, xml) = (Page::of("org.plcruntime1"), file(INTERFACE));
+    for member in commented(&xml).iter().filter(|member| member.kind == "method") {
+        let name = member.name;
+        let said = errors(member.comment);
+        let said = said.unwrap_or_else(|| panic!("{name} does not say what errors it has"));
+        assert_eq!(errors(entry(&page, member).body), Some(said), "{name}");
+    }
+}
+
+#[test]
+fn of_each_property_it_is_said_whether_its_changes_are_told_and_what_its_number_counts() {
+    let (page, xml) = (Page::of("org.plcruntime1"), file(INTERFACE));
+    for member in commented(&xml).iter().filter(|member| member.kind == "property") {
+        let name = member.name;
+        for said in [member.comment, entry(&page, member).body] {
+            assert_eq!(said.contains("Changes are not told."), member.told == "false", "{name}");
+            assert_eq!(said.contains("does not change"), member.told == "const", "{name}");
+            let units: &[&str] = match member.type_ {
+                "t" => &["microseconds since the epoch", "Cycles"],
+                "(ddd)" => &["microseconds"],
+                "u" => &["How often", "The id"],
+                _ => &[""],
+            };
+            assert!(units.iter().any(|unit| said.contains(unit)), "{name} has no unit: {said}");
+        }
+    }
+}
+
 #[test]
 fn every_method_property_and_signal_is_described_with_its_types_and_no_other() {
     let page = Page::of("org.plcruntime1");
-    let members = members(&file("systemd/dbus/org.plcruntime1.Plc.xml"));
+    let members = members(&file(INTERFACE));
     assert!(members.methods.len() > 5 && members.properties.len() > 5, "{:?}", members.methods);
     assert_eq!(heads(&page, "METHODS"), members.methods);
     assert_eq!(heads(&page, "PROPERTIES"), members.properties);

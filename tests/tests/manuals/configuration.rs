@@ -161,6 +161,44 @@ fn the_ranges_that_are_described_are_those_that_hold() {
     }
 }
 
+/// The unit of a number, as its name says.
+fn unit(key: &Key) -> Option<&'static str> {
+    let units = [
+        ("_ms", "milliseconds"),
+        ("_us", "microseconds"),
+        ("_s", "seconds"),
+        ("_kib", "KiB"),
+        ("_mib", "MiB"),
+    ];
+    units.iter().find(|(ending, _)| key.name.ends_with(ending)).map(|(_, unit)| *unit)
+}
+
+#[test]
+fn every_number_has_its_unit_where_it_is_described_and_where_it_is_shipped() {
+    let page = Page::of("plc-runtime.toml");
+    for ((key, line), Shipped { said, .. }) in described(&page).into_iter().zip(shipped()) {
+        let is_number = matches!(Range::of(&line), Range::Integer(..));
+        if let Some(unit) = unit(&key) {
+            assert!(is_number && line.ends_with(&format!(" {unit}.")), "{key:?}: {line}");
+            assert!(said.contains(unit), "{key:?}: {said}");
+        } else if is_number && key.name != "priority" {
+            // What is counted: three words are the range.
+            assert!(line.split_whitespace().count() > 3, "{key:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn of_every_key_without_a_default_it_is_said_what_holds_without_it() {
+    let page = Page::of("plc-runtime.toml");
+    let described = subsections(page.section("DESCRIPTION"));
+    let bodies = described.iter().flat_map(|(_, text)| items(text));
+    for item in bodies.filter(|item| !item.head.contains(" No = ")) {
+        let body = item.body.replace('\n', " ");
+        assert!(body.contains("left out"), "{}: {body}", item.head);
+    }
+}
+
 #[test]
 fn the_shipped_file_gives_the_same_ranges() {
     let page = Page::of("plc-runtime.toml");

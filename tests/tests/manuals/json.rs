@@ -109,5 +109,9 @@ fn every_key_of_every_answer_is_described_and_no_other() {
             said.remove(rare);
         }
         assert_eq!(said, there, "{command}");
+        for (ending, unit) in [("_ns", "nanoseconds"), ("_ms", "milliseconds")] {
+            let has_it = there.iter().any(|key| key.ends_with(ending));
+            assert!(!has_it || entry.body.contains(unit), "{command}: no word of {unit}");
+        }
     }
 }

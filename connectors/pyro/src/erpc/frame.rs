@@ -44,7 +44,7 @@ pub fn crc(bytes: &[u8]) -> u16 {
 
 /// The check of a header with these two fields.
 #[must_use]
-pub fn header_crc(length: [u8; 2], body_crc: [u8; 2]) -> [u8; 2] {
+pub(crate) fn header_crc(length: [u8; 2], body_crc: [u8; 2]) -> [u8; 2] {
     crc(&length).wrapping_add(crc(&body_crc)).to_le_bytes()
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Pickle, protocol 2, as far as Python values go (CPython 2.7, `Lib/pickletools.py`).
 //!
-//! [`read`] understands exactly the instructions that the IDEs' pickler can write, the memo included, and never looks
+//! [`read()`] understands exactly the instructions that the IDEs' pickler can write, the memo included, and never looks
 //! up a class or a function: the one name it knows, `datetime.timedelta`, is a value to it. [`Writer`] writes plain
 //! values without memo, and the one kind of exception that IDEs get.
 //!

@@ -95,7 +95,7 @@ impl Writer {
 
     /// `Pyro.errors.ProtocolError` with this text, in the capsule in which Pyro3's client raises it: an instance of an
     /// old-style class with the attributes `excObj` and `args`.
-    pub fn protocol_error(&mut self, text: &str) {
+    pub(crate) fn protocol_error(&mut self, text: &str) {
         self.out.extend(b"(cPyro.errors\nPyroExceptionCapsule\no}(");
         self.str("excObj");
         self.out.extend(b"cPyro.errors\nProtocolError\n");

@@ -2,7 +2,7 @@
 //! The Pyro3 codec: the IDEs of 2013 to 2022, which run on Python 2.
 //!
 //! The server speaks first, with a challenge; the client answers with CONNECT and is granted. It then asks the daemon
-//! for the id of the object (ResolvePYROLOC), for each method before its first use whether it is one (`_r_ha`), and
+//! for the id of the object (`ResolvePYROLOC`), for each method before its first use whether it is one (`_r_ha`), and
 //! calls it. Requests and answers are pickles, one after the other, without numbers. Specified by: Pyro 3.16,
 //! `Pyro/protocol.py`, `Pyro/core.py`.
 //!
@@ -60,7 +60,7 @@ const IS_METHOD: i64 = 1;
 #[derive(Debug)]
 pub struct Pyro3 {
     version: WireVersion,
-    /// What ResolvePYROLOC answers on this connection.
+    /// What `ResolvePYROLOC` answers on this connection.
     object: String,
     shared: &'static Shared,
     connected: bool,
@@ -262,7 +262,7 @@ impl Request {
     }
 }
 
-/// Whether this may be an id that ResolvePYROLOC has answered, now or before.
+/// Whether this may be an id that `ResolvePYROLOC` has answered, now or before.
 fn is_object_id(text: &str) -> bool {
     (16..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

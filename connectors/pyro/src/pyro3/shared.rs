@@ -48,7 +48,7 @@ impl Shared {
 
     /// Notes the token of the list that was set through this object id. What it gives must be kept as long as the
     /// connection, and only one of it for each, so that there is never more to remember than connections.
-    pub fn set_token(&'static self, object: String, token: u32) -> OwnToken {
+    pub(crate) fn set_token(&'static self, object: String, token: u32) -> OwnToken {
         self.tokens().insert(object.clone(), token);
         OwnToken { shared: self, object, token }
     }

@@ -56,11 +56,11 @@ pub enum Outcome {
     Log(LogMessage),
     /// There is nothing to tell.
     Missing,
-    /// The debug token, or a negative error.
+    /// The debug token, above 0, or -1 to -5: the number of a [`plc_api::trace::TraceRefusal`], negated.
     Token(i32),
     /// State and samples.
     Trace(PlcStatus, Vec<TraceSample>),
-    /// Exit code and text of a script.
+    /// Exit code and text of a script; none is run, so -1 and the reason.
     Executed(i32, String),
     /// An error the IDE survives, with the reason.
     Soft(String),

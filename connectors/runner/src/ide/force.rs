@@ -13,7 +13,7 @@ const STRING_BODY: usize = 126;
 /// Integers wrap around at their type's width, as the reference runtime's do; a STRING is one length byte and 126
 /// bytes, padded with zeros. The types of time come as a `timedelta`, which only Pyro3 can carry.
 #[must_use]
-pub fn bytes_of(iec_type: &str, value: &Value) -> Option<Vec<u8>> {
+pub(crate) fn bytes_of(iec_type: &str, value: &Value) -> Option<Vec<u8>> {
     match iec_type {
         "BOOL" | "STEP" | "TRANSITION" | "ACTION" => Some(vec![u8::from(truth(value)?)]),
         "SINT" | "USINT" | "BYTE" => integer(value, 1),

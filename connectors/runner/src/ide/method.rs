@@ -86,7 +86,7 @@ impl Method {
 
     /// The request number in eRPC; there is none for `RemoteExec`.
     #[must_use]
-    pub const fn erpc_id(self) -> Option<u8> {
+    pub(crate) const fn erpc_id(self) -> Option<u8> {
         Some(match self {
             Self::AppendChunkToBlob => 1,
             Self::GetLogMessage => 2,

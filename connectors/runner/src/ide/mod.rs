@@ -3,12 +3,12 @@
 //! [`PlcCall`](crate::call::PlcCall) and its outcome.
 //!
 //! [`value`] holds what Python values become and the bounds on reading one, [`msgpack`] reads and writes them,
-//! [`arguments`] makes calls of them and [`force`] a variable's bytes. [`answer`] decides what an IDE gets when a call
+//! [`arguments`] makes calls of them and `force.rs` a variable's bytes. [`answer`] decides what an IDE gets when a call
 //! is refused, in one table for all protocols.
 
 pub mod answer;
 pub mod arguments;
-pub mod force;
+mod force;
 pub mod method;
 pub mod msgpack;
 pub mod value;
