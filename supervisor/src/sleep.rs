@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use futures_lite::StreamExt as _;
 use tokio::{
+    select,
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use zbus::{
     Connection, MatchRule, Message, MessageStream, fdo::DBusProxy, message, zvariant::OwnedFd,
@@ -23,6 +24,15 @@ const PATH: &str = "/org/freedesktop/login1";
 const MANAGER: &str = "org.freedesktop.login1.Manager";
 /// How long logind may take to give the inhibitor; the bus may have to start it first.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long after a refusal logind is asked again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How the errors are called with which a bus says that it has no logind.
+const ABSENT: [&str; 4] = [
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.Spawn.",
+    "org.freedesktop.systemd1.",
+];
 
 /// Watches over the machine's sleep until the connection ends.
 pub(crate) async fn guard(connection: &Connection, driver: &mpsc::Sender<driver::Request>) {
@@ -44,24 +54,74 @@ async fn watch(
         .member("PrepareForSleep")?
         .build();
     let mut signals = MessageStream::for_match_rule(rule, connection, None).await?;
-    let mut inhibitor = Some(inhibit(connection).await?);
+    let mut delay = Delay::None;
+    delay.ask(connection).await;
     let mut asleep = None;
-    while let Some(signal) = signals.next().await {
-        let signal = signal?;
+    loop {
+        let signal = select! {
+            signal = signals.next() => signal,
+            () = sleep(AGAIN), if matches!(delay, Delay::Refused) => {
+                delay.ask(connection).await;
+                continue;
+            }
+        };
+        let Some(signal) = signal.transpose()? else {
+            return Ok(());
+        };
         if !is_from_logind(&signal, connection).await {
             continue;
         }
         if signal.body().deserialize()? {
             asleep = Some(Asleep::fall(driver).await);
-            inhibitor = None;
+            delay = Delay::None;
         } else {
             drop(asleep.take());
-            if inhibitor.is_none() {
-                inhibitor = Some(inhibit(connection).await?);
+            if !matches!(delay, Delay::Held(_)) {
+                delay.ask(connection).await;
             }
         }
     }
-    Ok(())
+}
+
+/// Whether a sleep of the machine waits for us.
+enum Delay {
+    /// It does, as long as this is kept.
+    Held(#[expect(dead_code, reason = "it is what holds the sleep")] OwnedFd),
+    /// It was not asked for, or there is no logind.
+    None,
+    /// It does not, and is to be asked for again.
+    Refused,
+}
+
+impl Delay {
+    async fn ask(&mut self, connection: &Connection) {
+        let was_refused = matches!(self, Self::Refused);
+        *self = match inhibit(connection).await {
+            Ok(inhibitor) => {
+                if was_refused {
+                    tracing::info!("a sleep of the machine waits for the PLC to stop again");
+                }
+                Self::Held(inhibitor)
+            }
+            Err(error) if is_absent(&error) => {
+                tracing::debug!(%error, "there is no logind that would tell of a sleep");
+                Self::None
+            }
+            Err(error) => {
+                if !was_refused {
+                    tracing::warn!(
+                        "a sleep of the machine does not wait for the PLC to stop, for logind refuses: {error}; it is \
+                         asked again; see `journalctl -u systemd-logind -u polkit`"
+                    );
+                }
+                Self::Refused
+            }
+        };
+    }
+}
+
+fn is_absent(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, ..) if ABSENT.iter().any(|known| name.starts_with(known)))
 }
 
 /// Holds the machine awake while the answer is kept.

@@ -19,15 +19,30 @@ const PATH: &str = "/org/freedesktop/login1";
 
 /// Gives inhibitors, and keeps the ends at which it sees them go.
 #[derive(Clone, Default)]
-struct Logind(Arc<Mutex<Vec<(String, String, pipe::Receiver)>>>);
+struct Logind {
+    given: Arc<Mutex<Vec<(String, String, pipe::Receiver)>>>,
+    /// How often it is still going to refuse.
+    refusals: Arc<Mutex<u32>>,
+}
 
 #[zbus::interface(name = "org.freedesktop.login1.Manager")]
 impl Logind {
-    fn inhibit(&self, what: String, _who: String, _why: String, mode: String) -> zvariant::OwnedFd {
+    fn inhibit(
+        &self,
+        what: String,
+        _who: String,
+        _why: String,
+        mode: String,
+    ) -> zbus::fdo::Result<zvariant::OwnedFd> {
+        let mut refusals = self.refusals.lock().unwrap();
+        if *refusals > 0 {
+            *refusals -= 1;
+            return Err(zbus::fdo::Error::AccessDenied("polkit does not answer".into()));
+        }
         let (ours, theirs) = rustix::pipe::pipe().unwrap();
         let ours = pipe::Receiver::from_owned_fd(ours).unwrap();
-        self.0.lock().unwrap().push((what, mode, ours));
-        theirs.into()
+        self.given.lock().unwrap().push((what, mode, ours));
+        Ok(theirs.into())
     }
 
     #[zbus(signal)]
@@ -37,7 +52,7 @@ impl Logind {
 impl Logind {
     /// The next inhibitor that is taken.
     async fn inhibitor(&self) -> pipe::Receiver {
-        let taken = until("an inhibitor", async || self.0.lock().unwrap().pop()).await;
+        let taken = until("an inhibitor", async || self.given.lock().unwrap().pop()).await;
         assert_eq!((taken.0.as_str(), taken.1.as_str()), ("sleep", "delay"));
         taken.2
     }
@@ -101,6 +116,24 @@ async fn the_plc_is_stopped_before_the_machine_sleeps_and_runs_again_after() {
     tell(&connection, false).await;
     logind.inhibitor().await;
     assert_eq!(plc.get::<String>("Status").await, "Stopped");
+}
+
+#[tokio::test]
+async fn a_refused_inhibitor_is_asked_for_again_and_a_sleep_is_seen_all_the_same() {
+    let Awake { bus: _bus, logind, connection, inhibitor, plc } = Awake::begin().await;
+    // At the next wake, and once after it.
+    *logind.refusals.lock().unwrap() = 2;
+    tell(&connection, true).await;
+    released(inhibitor).await;
+    tell(&connection, false).await;
+    plc.wait_status("Started").await;
+    until("a refusal", async || (*logind.refusals.lock().unwrap() < 2).then_some(())).await;
+    assert!(logind.given.lock().unwrap().is_empty());
+    tell(&connection, true).await;
+    plc.wait_status("Stopped").await;
+    tell(&connection, false).await;
+    plc.wait_status("Started").await;
+    logind.inhibitor().await;
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use tokio::{process::Command, time::timeout};
 use super::{
     place::{Kind, Place},
     router,
-    seen::{self, Configuration, Runtime, Seen, Units, User},
+    seen::{self, Configuration, Logind, Runtime, Seen, Units, User},
     settings::Settings,
     tree::Tree,
 };
@@ -49,7 +49,7 @@ pub(crate) async fn gather(socket: &Path) -> Seen {
         units: ask_systemd(&tree, &place).await,
         configuration: check_configuration(&tree, &place).await,
         synchronized: ask_clock(&tree).await,
-        sleep_waits: ask_logind(&place).await,
+        logind: ask_logind(&place).await,
         settings: Settings::read(&tree, &place.paths),
         user,
         place,
@@ -162,15 +162,23 @@ async fn ask_clock(tree: &Tree) -> Option<bool> {
     }
 }
 
-async fn ask_logind(place: &Place) -> Option<Duration> {
+async fn ask_logind(place: &Place) -> Option<Logind> {
     place.service()?;
-    let mut command = Command::new("busctl");
-    command.args(["get-property", "org.freedesktop.login1", "/org/freedesktop/login1"]);
-    command.args(["org.freedesktop.login1.Manager", "InhibitDelayMaxUSec"]);
-    let output = run(&mut command).await?;
+    let waits = busctl("get-property", "InhibitDelayMaxUSec").await?;
     // "t 30000000"
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().strip_prefix("t ")?.parse().ok().map(Duration::from_micros)
+    let waits = waits.trim().strip_prefix("t ")?.parse().ok().map(Duration::from_micros)?;
+    // What, who, why, how, and by which user and process.
+    let inhibitors = busctl("call", "ListInhibitors").await?;
+    Some(Logind { waits, asked_to: inhibitors.contains("\"sleep\" \"plc-runtime\"") })
+}
+
+/// What logind answers.
+async fn busctl(verb: &str, member: &str) -> Option<String> {
+    let mut command = Command::new("busctl");
+    command.args([verb, "org.freedesktop.login1", "/org/freedesktop/login1"]);
+    command.args(["org.freedesktop.login1.Manager", member]);
+    let output = run(&mut command).await?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 async fn run(command: &mut Command) -> Option<Output> {

@@ -11,7 +11,7 @@ use plc_api::{
 use super::{
     finding::{Finding, Verdict},
     limits::{self, Limit},
-    seen::{Configuration, Runtime, Seen},
+    seen::{Configuration, Logind, Runtime, Seen},
 };
 use crate::{render, status::UPGRADE_WAITS};
 
@@ -203,7 +203,11 @@ fn configuration(seen: &Seen) -> Finding {
 /// Whether a machine that falls asleep waits until the PLC has stopped.
 fn sleep(seen: &Seen) -> Option<Finding> {
     const TOPIC: &str = "sleep";
-    let waits = seen.sleep_waits?;
+    let Logind { waits, asked_to } = seen.logind?;
+    if !asked_to && matches!(seen.runtime, Runtime::Answers { .. }) {
+        let next = "journalctl -u plc-runtime -u systemd-logind -u polkit";
+        return Some(Finding::of(Verdict::Problem, TOPIC, "does not wait for the PLC", next));
+    }
     let stopping = seen.settings.stop_timeout + STOPPING_BESIDES;
     let (waits_s, stopping_s) = (waits.as_secs_f32(), stopping.as_secs_f32().ceil());
     if waits >= stopping {

@@ -20,8 +20,8 @@ pub(crate) struct Seen {
     pub(crate) configuration: Configuration,
     /// Whether the clock follows a time server, if that can be told.
     pub(crate) synchronized: Option<bool>,
-    /// How long logind lets a sleep of the machine wait, where there is a logind.
-    pub(crate) sleep_waits: Option<Duration>,
+    /// None where there is no logind.
+    pub(crate) logind: Option<Logind>,
 }
 
 impl Seen {
@@ -47,6 +47,15 @@ impl Seen {
     pub(crate) fn unit(&self, what: &str) -> Option<&Unit> {
         self.units.as_ref()?.get(&self.place.unit(what)?)
     }
+}
+
+/// What logind says of the machine's sleep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Logind {
+    /// How long it lets a sleep wait.
+    pub(crate) waits: Duration,
+    /// Whether the runtime has asked it to.
+    pub(crate) asked_to: bool,
 }
 
 /// How the runtime has answered.

@@ -12,7 +12,7 @@ use super::{
     examine,
     finding::{Finding, Verdict},
     place::Place,
-    seen::{Configuration, Runtime, Seen, User, units},
+    seen::{Configuration, Logind, Runtime, Seen, User, units},
     settings::Settings,
     tree::Tree,
 };
@@ -111,7 +111,7 @@ fn seen_on(machine: &Machine, socket: &str) -> Seen {
         units: place.service().map(|_| units(UNITS)),
         configuration: Configuration::Good,
         synchronized: Some(true),
-        sleep_waits: Some(Duration::from_secs(30)),
+        logind: Some(Logind { waits: Duration::from_secs(30), asked_to: true }),
         tree,
         place,
     }
@@ -331,6 +331,18 @@ fn a_machine_that_falls_asleep_before_the_plc_has_stopped_is_a_problem() {
     let found = otherwise(&[(file, &config(60_000))], "sleep");
     assert_found(&found, Verdict::Problem, "waits 30 s", "InhibitDelayMaxSec=75");
     assert_eq!(otherwise(&[(file, &config(15_000))], "sleep").verdict, Verdict::Good);
+}
+
+#[test]
+fn a_runtime_that_logind_does_not_wait_for_is_a_problem_and_one_that_is_away_is_not() {
+    let machine = Machine::new(GOOD);
+    let mut seen = seen_on(&machine, SOCKET);
+    seen.logind = Some(Logind { waits: Duration::from_secs(30), asked_to: false });
+    assert_found(&finding(&seen, "sleep"), Verdict::Problem, "does not wait", "systemd-logind");
+    seen.runtime = Runtime::Unreachable("nobody; start it".into());
+    assert_eq!(finding(&seen, "sleep").verdict, Verdict::Good);
+    seen.logind = None;
+    assert!(findings(&seen).iter().all(|finding| finding.topic != "sleep"));
 }
 
 #[test]
