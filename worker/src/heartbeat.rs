@@ -5,7 +5,7 @@ use std::{
     fs, io,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::Sender,
     },
     thread,
@@ -30,12 +30,17 @@ pub(crate) struct Vitals(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     tick: OnceLock<TickCounter>,
+    stops: AtomicBool,
     trace_dropped: AtomicU64,
 }
 
 impl Vitals {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Inner { tick: OnceLock::new(), trace_dropped: AtomicU64::new(0) }))
+        Self(Arc::new(Inner {
+            tick: OnceLock::new(),
+            stops: AtomicBool::new(false),
+            trace_dropped: AtomicU64::new(0),
+        }))
     }
 
     /// The program is about to start; from here on its counter counts.
@@ -46,14 +51,20 @@ impl Vitals {
         }
     }
 
+    /// The program is about to stop, ordered or not: a cycle that stands still now is no stall.
+    pub(crate) fn stops(&self) {
+        self.0.stops.store(true, Ordering::Relaxed);
+    }
+
     /// A sample could not be kept.
     pub(crate) fn sample_dropped(&self) {
         self.0.trace_dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     fn beat(&self, program_cpu_ns: u64) -> Beat {
+        let tick = self.0.tick.get().filter(|_| !self.0.stops.load(Ordering::Relaxed));
         Beat {
-            tick: self.0.tick.get().map(|tick| tick.read()),
+            tick: tick.map(|tick| tick.read()),
             at_ns: monotonic_ns(),
             program_cpu_ns,
             trace_dropped: self.0.trace_dropped.load(Ordering::Relaxed),

@@ -271,6 +271,7 @@ impl Plc {
 
     /// The one way in which a program ends: stopPLC, then everything that it left to be read.
     fn stop(&mut self) {
+        self.vitals.stops();
         if let Phase::Running { program, trace } =
             std::mem::replace(&mut self.phase, Phase::Waiting)
         {

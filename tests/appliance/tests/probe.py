@@ -29,6 +29,7 @@ def attempt(how, what):
     elif how == "listen":
         with socket.socket(socket.AF_INET) as port:
             port.bind(("0.0.0.0", int(what)))
+            port.listen()
     elif how == "resolve":
         socket.getaddrinfo(what, 80)
     elif how == "socket":

@@ -182,7 +182,8 @@ pub struct StartFailure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Beat {
-    /// The program's cycle counter; wraps at 2^32 or at the program's own bound. `None` before the start.
+    /// The program's cycle counter; wraps at 2^32 or at the program's own bound. `None` before the start
+    /// and from the beginning of the stop on.
     pub tick: Option<u32>,
     /// Monotonic time of the reading, nanoseconds.
     pub at_ns: u64,

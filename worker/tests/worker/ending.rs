@@ -60,6 +60,19 @@ fn sigterm_stops_the_program() {
 }
 
 #[test]
+fn while_the_program_stops_no_beat_has_a_tick_that_could_be_taken_for_a_standing_cycle() {
+    let plant = Plant::new();
+    let mut worker = plant.running("slowstop");
+    while worker.beat().tick.is_none() {}
+    worker.signal(Signal::TERM);
+    // It takes 4 s to stop, which is ten beats.
+    while worker.beat().tick.is_some() {}
+    assert_eq!(worker.beat().tick, None);
+    assert_eq!(worker.ended().code(), Some(143));
+    assert_eq!(marks(&plant), ["begin", "stop", "end"]);
+}
+
+#[test]
 fn the_end_of_the_channel_stops_the_program() {
     let plant = Plant::new();
     let mut worker = plant.running("stopmark");
