@@ -161,6 +161,9 @@ FILE := install -D -m 644
 # Each beside what it describes.
 MANUALS := $(filter-out $(addprefix %/,$(addsuffix .8,$(WITHOUT))),\
     $(wildcard supervisor/*/*.[1578] worker/*.[1578] connectors/*/*.[1578]))
+# A program's own, and not those of one whose name is longer.
+SYSTEM_UNITS := $(filter-out $(foreach end,.% -%,$(addprefix systemd/system/,$(addsuffix $(end),$(WITHOUT)))),\
+    $(wildcard systemd/system/*))
 # Where zsh looks on Debian; elsewhere that is zsh/site-functions.
 ZSH_COMPLETIONS ?= zsh/vendor-completions
 
@@ -169,7 +172,7 @@ install: ## Install below DESTDIR what `make build` has built, or what lies in B
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(addprefix $(BUILT)/,$(filter-out $(LIBEXEC),$(SHIPPED)))
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/plc-runtime $(addprefix $(BUILT)/,$(filter $(LIBEXEC),$(SHIPPED)))
 	$(FILE) -t $(DESTDIR)$(PREFIX)/libexec/plc-runtime $(BUILT)/sample.so
-	$(FILE) -t $(UNITS)/systemd/system $(filter-out $(addsuffix %,$(addprefix systemd/system/,$(WITHOUT))),$(wildcard systemd/system/*))
+	$(FILE) -t $(UNITS)/systemd/system $(SYSTEM_UNITS)
 	$(FILE) -t $(SHARE)/plc-runtime/drop-ins systemd/drop-ins/*.conf
 	$(FILE) -t $(SHARE)/plc-runtime/discovery systemd/discovery/*
 	$(FILE) systemd/sysusers.conf $(UNITS)/sysusers.d/plc-runtime.conf
