@@ -144,7 +144,7 @@ impl TlsPort {
 /// A key as OpenSSL's client wants it.
 #[must_use]
 pub fn hexadecimal(secret: &str) -> String {
-    secret.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    secret.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A running stunnel, configured as in the manual of the IDE. Dropping it ends it.

@@ -97,8 +97,9 @@ fn pair(kind: &Kind<'_>, issuer: Option<&Pair>) -> Pair {
 
 fn at(offset: i64) -> Asn1Time {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seconds = i64::try_from(now.as_secs()).unwrap() + offset;
-    Asn1Time::from_unix(seconds).unwrap()
+    let seconds = now.as_secs().checked_add_signed(offset).unwrap();
+    // Wherever the C library counts seconds in 32 bits, so does this.
+    Asn1Time::from_unix(seconds.try_into().unwrap()).unwrap()
 }
 
 fn acceptor(pair: &Pair) -> TlsAcceptor {
