@@ -88,7 +88,7 @@ const CAP_SYS_NICE: u32 = 23;
 fn has_capability(status: &str, capability: u32) -> bool {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let set = line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok());
-    set.is_some_and(|set| set >> capability & 1 == 1)
+    set.is_some_and(|set| (set >> capability) & 1 == 1)
 }
 
 /// All findings of this kind.

@@ -82,7 +82,7 @@ pub(crate) fn mask(text: &str) -> Processors {
     let mut found = Processors::new();
     for (word, base) in text.trim().rsplit(',').zip((0_u16..).step_by(32)) {
         let bits = u32::from_str_radix(word, 16).unwrap_or(0);
-        found.extend((0..32).filter(|bit| bits >> bit & 1 == 1).map(|bit| base + bit));
+        found.extend((0..32).filter(|bit| (bits >> bit) & 1 == 1).map(|bit| base + bit));
     }
     found
 }
