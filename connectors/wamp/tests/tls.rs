@@ -9,7 +9,10 @@
 
 mod router;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use openssl::{
     asn1::{Asn1Integer, Asn1Time},
@@ -32,6 +35,7 @@ use rustls::{
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use x509_cert::der::DateTime;
 
 const DAY: i64 = 24 * 3600;
 
@@ -96,10 +100,11 @@ fn pair(kind: &Kind<'_>, issuer: Option<&Pair>) -> Pair {
 }
 
 fn at(offset: i64) -> Asn1Time {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seconds = now.as_secs().checked_add_signed(offset).unwrap();
-    // Wherever the C library counts seconds in 32 bits, so does this.
-    Asn1Time::from_unix(seconds.try_into().unwrap()).unwrap()
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let seconds = now.checked_add_signed(offset).unwrap();
+    let date = DateTime::from_unix_duration(Duration::from_secs(seconds)).unwrap().to_string();
+    // Not from a number: where the C library once counted seconds in 32 bits, OpenSSL and its binding differ in theirs.
+    Asn1Time::from_str_x509(&date.replace(['-', ':', 'T'], "")).unwrap()
 }
 
 fn acceptor(pair: &Pair) -> TlsAcceptor {

@@ -95,7 +95,10 @@ pub(crate) struct Peer<S>(pub(crate) WebSocketStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     pub(crate) async fn upgrade(stream: S) -> Self {
-        #[allow(clippy::result_large_err, reason = "the type is the library's; older clippy does not mind it")]
+        #[allow(
+            clippy::result_large_err,
+            reason = "the type is the library's; older clippy does not mind it"
+        )]
         let accept = |request: &Request, mut response: Response| -> Result<_, ErrorResponse> {
             assert_eq!(request.headers()[SEC_WEBSOCKET_PROTOCOL], "wamp.2.msgpack");
             let subprotocol = HeaderValue::from_static("wamp.2.msgpack");
