@@ -50,7 +50,10 @@ fn every_page_is_well_formed() {
         // The other formatter that people have.
         let output = run(Command::new("man").args(["--warnings", "-l"]).arg(&path));
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{}: {said}", path.display());
+        // Newer groff tells of each line that one long word fills.
+        let mut faults =
+            said.lines().filter(|line| !line.is_empty() && !line.ends_with("cannot adjust line"));
+        assert!(output.status.success() && faults.next().is_none(), "{}: {said}", path.display());
     }
 }
 

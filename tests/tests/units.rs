@@ -68,6 +68,9 @@ fn systemd_understands_every_unit_and_every_drop_in() {
             fs::copy(&unit, system.join(name(&unit))).unwrap();
         }
     }
+    // The one command that units run and no package of ours brings; newer systemd looks for it in the root.
+    fs::create_dir_all(dir.path().join("bin")).unwrap();
+    fs::copy("/bin/sh", dir.path().join("bin/sh")).unwrap();
     let drop_ins = dir.path().join("etc/systemd/system/plc-worker@.service.d");
     fs::create_dir_all(&drop_ins).unwrap();
     for drop_in in files(&dir.path().join("usr/share/plc-runtime/drop-ins")) {
