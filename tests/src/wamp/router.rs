@@ -168,6 +168,8 @@ impl Router {
             .args(&line[1..])
             .args(["start", "--color", "false", "--cbdir"])
             .arg(dir.path())
+            // Else the end of its last line waits for the next one, by the Python of Debian 13.
+            .env("PYTHONUNBUFFERED", "1")
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
