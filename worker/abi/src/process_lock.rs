@@ -2,29 +2,36 @@
 //! A lock that belongs to the process itself, for as long as it lives and no longer.
 //!
 //! `flock` belongs to an open file, and whoever holds a descriptor of it holds the lock. That is too weak for a
-//! process that runs foreign code: a program that closes all descriptors would release it, and a child that
-//! the program forks would keep it when the process is long gone. So the open file is held by a mapping
-//! instead: `close` does not reach it, `MADV_DONTFORK` keeps it out of children, and the kernel removes it with
-//! the process (`fs/locks.c`: the lock goes with the last reference to the open file, and a mapping is one).
+//! process that runs foreign code: a program that closes all descriptors would release it, and a child that the
+//! program forks would keep it when the process is long gone. So a thread holds it that shares no descriptors with
+//! the others: no `close` of theirs reaches it, no child of theirs inherits it, and it ends with the process. (A
+//! mapping of the file would do for most file systems, but one of overlayfs does not keep what is locked.)
 
 use std::{
-    ffi::c_void,
+    convert::Infallible,
     fs::File,
     io,
-    os::fd::AsRawFd,
+    mem::{self, MaybeUninit},
     path::Path,
-    ptr::{self, NonNull},
+    ptr,
+    sync::mpsc,
+    thread::{self, JoinHandle},
 };
 
 use rustix::fs::{FlockOperation, flock};
 
-/// One page: the smallest mapping there is. The length is rounded up, so the page size does not matter.
-const MAPPED_BYTES: usize = 4096;
+/// It only waits, and with locked memory all of it costs.
+const STACK_BYTES: usize = 64 * 1024;
+
+#[expect(clippy::cast_possible_wrap, reason = "a flag, of another type where it is taken")]
+const UNSHARE: libc::c_int = libc::CLOSE_RANGE_UNSHARE as libc::c_int;
 
 /// An exclusive lock on a file, held until dropped or until the process ends.
 #[derive(Debug)]
 pub struct ProcessLock {
-    page: NonNull<c_void>,
+    holder: Option<JoinHandle<()>>,
+    /// Its end is the order to release.
+    order: Option<mpsc::Sender<Infallible>>,
 }
 
 impl ProcessLock {
@@ -32,45 +39,62 @@ impl ProcessLock {
     /// read nor changed.
     ///
     /// # Errors
-    /// `WouldBlock` when another process holds it, or whatever `open`, `flock` and `mmap` say.
+    /// `WouldBlock` when another process holds it, or whatever `open` and `flock` say; `Unsupported` by Linux before
+    /// 5.9.
     pub fn take(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        // SAFETY: a new mapping at an address of the kernel's choice, not accessible, so nothing refers to it.
-        let page = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                MAPPED_BYTES,
-                libc::PROT_NONE,
-                libc::MAP_SHARED,
-                file.as_raw_fd(),
-                0,
-            )
-        };
-        let page = NonNull::new(page)
-            .filter(|page| page.as_ptr() != libc::MAP_FAILED)
-            .ok_or_else(io::Error::last_os_error)?;
-        let lock = Self { page };
-        // SAFETY: the range is the mapping just made; it is only marked.
-        let result =
-            unsafe { libc::madvise(lock.page.as_ptr(), MAPPED_BYTES, libc::MADV_DONTFORK) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        let path = path.to_owned();
+        let (order, orders) = mpsc::channel();
+        let (report, result) = mpsc::channel();
+        let thread = thread::Builder::new().name("plc-lock".into()).stack_size(STACK_BYTES);
+        let holder = thread.spawn(move || match lock_apart(&path) {
+            Ok(_file) => {
+                let _ = report.send(Ok(()));
+                let Err(mpsc::RecvError) = orders.recv();
+            }
+            Err(error) => {
+                let _ = report.send(Err(error));
+            }
+        })?;
+        // Dropped, it waits for the thread.
+        let lock = Self { holder: Some(holder), order: Some(order) };
+        result.recv().map_err(io::Error::other)??;
         Ok(lock)
     }
 
     /// Keeps the lock until the process ends.
     pub fn keep(self) {
-        std::mem::forget(self);
+        mem::forget(self);
     }
 }
 
 impl Drop for ProcessLock {
     fn drop(&mut self) {
-        // SAFETY: the range is this value's own mapping, to which nothing refers.
-        unsafe { libc::munmap(self.page.as_ptr(), MAPPED_BYTES) };
+        drop(self.order.take());
+        // The thread cannot have panicked: a panic ends the process.
+        let _ = self.holder.take().map(JoinHandle::join);
     }
+}
+
+/// Gives this thread descriptors of its own, then opens and locks the file.
+fn lock_apart(path: &Path) -> io::Result<File> {
+    block_signals()?;
+    // SAFETY: nothing on this thread refers to a descriptor, and the other threads keep theirs.
+    if unsafe { libc::close_range(0, libc::c_uint::MAX, UNSHARE) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let file = File::open(path)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
+}
+
+/// A handler of the program that ran on this thread would not find its descriptors.
+fn block_signals() -> io::Result<()> {
+    let mut all = MaybeUninit::uninit();
+    // SAFETY: there is room for a set, all of which is written.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: the set was filled; the former mask is not asked for.
+    let result = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), ptr::null_mut()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(result)) }
 }
 
 #[cfg(test)]
@@ -78,16 +102,9 @@ mod tests {
     use std::{
         io::{Read, Write},
         os::unix::net::UnixStream,
-        sync::{Mutex, MutexGuard, PoisonError},
     };
 
     use super::*;
-
-    // The child of one test would inherit the descriptor that another one is just about to close.
-    fn alone() -> MutexGuard<'static, ()> {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 
     fn is_busy(path: &Path) -> bool {
         match ProcessLock::take(path) {
@@ -101,7 +118,6 @@ mod tests {
 
     #[test]
     fn it_is_exclusive_and_held_without_a_descriptor() {
-        let _alone = alone();
         let file = tempfile::NamedTempFile::new().unwrap();
         let lock = ProcessLock::take(file.path()).unwrap();
         // The only descriptors of the file are the test's own, which hold no lock.
@@ -118,7 +134,6 @@ mod tests {
 
     #[test]
     fn a_forked_child_does_not_hold_it() {
-        let _alone = alone();
         let file = tempfile::NamedTempFile::new().unwrap();
         let lock = ProcessLock::take(file.path()).unwrap();
         let (mut parent, mut in_child) = UnixStream::pair().unwrap();
