@@ -84,7 +84,7 @@ check: ## Format, lints, documentation of the code, dependencies, licences
 	scripts/check-dependencies
 
 # What `make full` is more than `make test`; continuous integration takes it in this order while there is time.
-FULL := vm trixie fresh package-check fuzz cross foreign reproducible
+FULL := vm trixie fresh package-check fuzz reproducible cross foreign
 
 full: test ## Everything
 	for part in $(FULL); do $(MAKE) --no-print-directory $$part; done
