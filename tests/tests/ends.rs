@@ -80,10 +80,10 @@ fn a_worker_that_fails_before_its_greeting_is_told_at_once() {
     let api = appliance.with_program("good");
     api.start().unwrap();
     api.stop().unwrap();
-    // It cannot be locked.
+    // It cannot be opened.
     let lock = appliance.paths().worker_lock;
     std::fs::remove_file(&lock).unwrap();
-    std::fs::create_dir(&lock).unwrap();
+    std::os::unix::fs::symlink(&lock, &lock).unwrap();
     let error = api.start().unwrap_err().to_string();
     assert!(error.contains("exit(1) before it greeted"), "{error}");
 }
