@@ -2,10 +2,11 @@
 //! The guides hold together: links lead somewhere, every command is run or says why not, the index is whole.
 #![forbid(unsafe_code)]
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use plc_tests::{
     guides::{self, Guide, Kind, REASONS},
+    installed::below,
     root,
 };
 
@@ -70,6 +71,29 @@ fn every_command_is_run_or_says_why_not() {
     }
     println!("command blocks that nothing runs:\n  {}", untried.join("\n  "));
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The code of what lies in one directory, without comments.
+fn code(dir: &str) -> String {
+    let files = below(&root().join(dir));
+    let files = files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "rs"));
+    let text: String = files.map(|file| fs::read_to_string(file).unwrap()).collect();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect()
+}
+
+#[test]
+fn the_words_by_which_a_symptom_is_found_are_those_that_people_see() {
+    // The dynamic loader's own.
+    const LOADER: &str = "cannot open shared object file, undefined symbol";
+    let said = ["supervisor", "worker", "connectors"].map(code).concat() + LOADER;
+    let guide = Guide::read(Path::new("docs/troubleshooting.md"));
+    let symptoms =
+        guide.text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let quoted: Vec<&str> = symptoms.flat_map(|text| text.split('"').skip(1).step_by(2)).collect();
+    assert!(quoted.len() >= 5, "{quoted:?}");
+    for words in quoted {
+        assert!(said.contains(words), "nothing says: {words}");
+    }
 }
 
 #[test]

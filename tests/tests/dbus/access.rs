@@ -4,12 +4,13 @@
 
 use std::{collections::HashMap, path::Path};
 
+use plc_api::paths::bus_name;
 use plc_tests::{
     api::MD5,
-    bus::{Bus, Plc, Refusal, User, can_be_others},
+    bus::{Bus, INTERFACE, PATH, Plc, Refusal, User, can_be_others},
     programs,
 };
-use zbus::zvariant::OwnedValue;
+use zbus::{fdo, zvariant::OwnedValue};
 
 const CONTROL: &str = "org.plcruntime1.control";
 const INSTALL: &str = "org.plcruntime1.install";
@@ -112,6 +113,34 @@ async fn without_polkit_root_and_operators_may_and_others_are_told_how() {
     }
     assert_not_allowed(install(&anybody).await, "installing a program is for root");
     assert_not_allowed(log(&anybody).await, "reading the PLC log is for root");
+}
+
+/// Stands for the supervisor of another instance.
+struct Another;
+
+#[zbus::interface(name = "org.plcruntime1.Plc")]
+impl Another {
+    async fn start(&self) {}
+}
+
+#[tokio::test]
+async fn everybody_reaches_further_instances_as_the_first_one() {
+    if !can_be_others() {
+        return;
+    }
+    let mut bus = Bus::without_daemon();
+    bus.start_daemon();
+    let second = bus_name("press");
+    let anybody = bus.connect_as(User::ANYBODY).await;
+    let start = async |name: &str| -> fdo::Result<()> {
+        let _served = bus.serve(name, PATH, Another).await;
+        let plc = zbus::Proxy::new(&anybody, name.to_owned(), PATH, INTERFACE).await?;
+        Ok(plc.call("Start", &()).await?)
+    };
+    start(&second).await.unwrap();
+    // Not that the test's bus lets everything through.
+    let refused = start("org.plcruntime10").await.unwrap_err();
+    assert!(matches!(refused, fdo::Error::AccessDenied(_)), "{refused}");
 }
 
 #[tokio::test]
