@@ -10,6 +10,7 @@
 //! 7 for debug and trace.
 #![forbid(unsafe_code)]
 
+mod aside;
 pub mod message_id;
 mod text;
 
@@ -17,6 +18,7 @@ use std::{
     env,
     io::{self, IsTerminal},
     os::fd::AsFd,
+    sync::Arc,
 };
 
 use tracing_journald::{Priority, PriorityMappings};
@@ -30,7 +32,11 @@ use tracing_subscriber::{
 /// The target of what the PLC program itself says: all levels of it are logged, since their number is bounded.
 pub const PROGRAM: &str = "program";
 
+use crate::aside::{Aside, Output};
+
 /// Begins logging. Call once, before the first message.
+///
+/// A thread is begun that writes: block the signals before that it is not to get.
 ///
 /// `RUST_LOG` chooses what is logged, as `LEVEL` or `TARGET=LEVEL`, separated by commas; without it, or if it
 /// cannot be understood, `info` and worse, and all that the program says.
@@ -39,8 +45,13 @@ pub fn begin() {
     let filter = chosen.unwrap_or_else(|| {
         Targets::new().with_default(LevelFilter::INFO).with_target(PROGRAM, LevelFilter::DEBUG)
     });
+    let aside = Aside::begin(output);
+    tracing_subscriber::registry().with(aside.with_filter(filter)).init();
+}
+
+fn output() -> Output {
     let journal = stderr_is_the_journal().then(tracing_journald::layer);
-    let output = match journal {
+    let layer = match journal {
         Some(Ok(journal)) => {
             journal.with_field_prefix(None).with_priority_mappings(priorities()).boxed()
         }
@@ -51,7 +62,7 @@ pub fn begin() {
             .with_target(false)
             .boxed(),
     };
-    tracing_subscriber::registry().with(output.with_filter(filter)).init();
+    Arc::new(tracing_subscriber::registry().with(layer))
 }
 
 /// As syslog(3) and everybody else understand them: "notice" is for what stands out.

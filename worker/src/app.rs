@@ -2,7 +2,7 @@
 //! The order in which a worker comes to life.
 //!
 //! ```text
-//! standard input -> control channel    SIGTERM blocked    lock    greeting, hello    threads    serve
+//! SIGTERM blocked    standard input -> control channel    lock    greeting, hello    threads    serve
 //! ```
 //!
 //! Nothing is said to the supervisor before the lock is held: a worker that cannot have it ends quietly, and the
@@ -31,6 +31,12 @@ use crate::{
 /// # Errors
 /// Whatever kept it from speaking to the supervisor.
 pub(crate) fn run(work_dir: &Path, lock: &Path) -> anyhow::Result<ExitCode> {
+    // Before any thread is there, so that all of them inherit it: only the waiting thread takes it.
+    let mut terminate = SigSet::empty();
+    terminate.add(Signal::SIGTERM);
+    let blocked = terminate.thread_block();
+    plc_journal::begin();
+    blocked.context("blocking SIGTERM")?;
     let control = match channel::take_standard_input() {
         Ok(control) => control,
         Err(error) => {
@@ -41,10 +47,6 @@ pub(crate) fn run(work_dir: &Path, lock: &Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(exit_code::USAGE));
         }
     };
-    // Before any thread is there, so that all of them inherit it: only the waiting thread takes it.
-    let mut terminate = SigSet::empty();
-    terminate.add(Signal::SIGTERM);
-    terminate.thread_block().context("blocking SIGTERM")?;
     plc_abi::ignore_interrupts();
 
     match ProcessLock::take(lock) {
@@ -70,14 +72,16 @@ pub(crate) fn run(work_dir: &Path, lock: &Path) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.context("greeting the supervisor")),
     };
 
-    threads::register_this_one();
+    threads::register_all();
     let (events, received) = mpsc::channel();
     let deadline = Deadline::begin()?;
     let vitals = Vitals::new();
     control::read_orders(control, events.clone(), deadline.clone())?;
     control::await_termination(terminate, events.clone(), deadline.clone())?;
     heartbeat::begin(supervisor.clone(), vitals.clone(), events, deadline.clone())?;
-    let mut plc = Plc::new(work_dir.to_owned(), supervisor, data, deadline, vitals, listener);
+    // The program may be elsewhere when the path is needed again.
+    let work_dir = std::path::absolute(work_dir).context("the working directory")?;
+    let mut plc = Plc::new(work_dir, supervisor, data, deadline, vitals, listener);
     let code = plc.serve(&received);
     // Nothing is dropped: what a descriptor of ours refers to now is the program's to know.
     plc_abi::process_end::end_process(code)

@@ -59,14 +59,14 @@ pub(crate) fn read_orders(
                 Err(error) => break error,
             }
         };
-        if let WireError::Frame(error) = &error {
-            tracing::error!(error = error.to_string(), "the supervisor is not understood");
-        }
-        // Not closed: a program that closes all descriptors may have been here, and the number be its own now.
-        std::mem::forget(channel);
         deadline.arm();
         // The receiver lives as long as the process.
         let _ = events.send(Event::End(Cause::ChannelEnded));
+        // Not closed: a program that closes all descriptors may have been here, and the number be its own now.
+        std::mem::forget(channel);
+        if let WireError::Frame(error) = &error {
+            tracing::error!(error = error.to_string(), "the supervisor is not understood");
+        }
     })
     .map(drop)
 }

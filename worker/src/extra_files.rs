@@ -7,7 +7,13 @@
 //! names of that directory.
 //!
 //! A program that changes its extra files finds its changes again after a restart: they are copied once for
-//! each program, and later only if one is missing.
+//! each program, and later only if one is missing. So a list that calls them complete is on disk only after
+//! they are, whenever the power fails. And those of the program before are given up only when the next one
+//! starts, see [`former`].
+
+mod former;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +26,7 @@ use std::{
 use anyhow::{Context, ensure};
 use plc_api::{limits, program::FileName};
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, open, openat, renameat, statat, unlinkat},
+    fs::{AtFlags, FileType, Mode, OFlags, fsync, open, openat, renameat, statat, unlinkat},
     io::Errno,
 };
 
@@ -28,13 +34,13 @@ use rustix::{
 const LIST: &str = ".plc-extra-files";
 /// A file on its way to its name.
 const NEW: &str = ".plc-extra-new";
-/// No extra file may be called like one of the two.
+/// No extra file may be called like one of ours.
 const RESERVED: &str = ".plc-extra-";
 
 const LIST_BYTES: u64 = (limits::EXTRA_FILES * 2 * (limits::FILE_NAME_BYTES + 1)) as u64;
 
-/// Brings the extra files of a program into the working directory and takes those of its predecessor away.
-/// Returns their names.
+/// Brings the extra files of a program into the working directory and puts those of its predecessor aside until
+/// [`keep`]. Returns their names.
 ///
 /// # Errors
 /// In words for people; the files are not complete then, and the next attempt begins anew.
@@ -43,29 +49,41 @@ pub(crate) fn install(
     program_id: &str,
     work_dir: &Path,
 ) -> anyhow::Result<BTreeSet<FileName>> {
-    let work = open(work_dir, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .with_context(|| format!("the working directory {}", work_dir.display()))?;
+    let work = open_dir(work_dir)?;
+    former::put_back(work.as_fd()).context("the former extra files cannot be put back")?;
     let names = names_in(&program_dir.join("extra"))?;
     let (owner, former) = read_list(work.as_fd());
     let new_program = owner != program_id;
     if new_program {
-        let all = former.union(&names).cloned().collect();
-        write_list(work.as_fd(), "", &all).context("the list of extra files")?;
-        for name in former.difference(&names) {
-            remove(work.as_fd(), name.as_str())
-                .with_context(|| format!("the old extra file {name} cannot be removed"))?;
-        }
+        former::put_aside(work.as_fd(), &owner, &former)
+            .context("the former extra files cannot be put aside")?;
+        write_list(work.as_fd(), "", &names).context("the list of extra files")?;
     }
-    for name in &names {
-        if new_program || !is_plain_file(work.as_fd(), name.as_str()) {
-            copy(&program_dir.join("extra").join(name.as_str()), work.as_fd(), name)
-                .with_context(|| format!("the extra file {name} cannot be copied"))?;
-        }
+    let missing =
+        names.iter().filter(|name| new_program || !is_plain_file(work.as_fd(), name.as_str()));
+    for name in missing {
+        copy(&program_dir.join("extra").join(name.as_str()), work.as_fd(), name)
+            .with_context(|| format!("the extra file {name} cannot be copied"))?;
     }
     if new_program {
+        fsync(&work).context("the working directory")?;
         write_list(work.as_fd(), program_id, &names).context("the list of extra files")?;
     }
     Ok(names)
+}
+
+/// Gives up the predecessor's files: the program whose files were installed is to start.
+///
+/// # Errors
+/// In words for people; the next load brings them back, and then this program's anew.
+pub(crate) fn keep(work_dir: &Path) -> anyhow::Result<()> {
+    let work = open_dir(work_dir)?;
+    former::give_up(work.as_fd()).context("the former extra files cannot be given up")
+}
+
+fn open_dir(work_dir: &Path) -> anyhow::Result<OwnedFd> {
+    open(work_dir, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .with_context(|| format!("the working directory {}", work_dir.display()))
 }
 
 fn names_in(extra: &Path) -> anyhow::Result<BTreeSet<FileName>> {
@@ -100,6 +118,7 @@ fn read_list(work: BorrowedFd<'_>) -> (String, BTreeSet<FileName>) {
     (owner, names.collect())
 }
 
+/// Durable before it returns.
 fn write_list(work: BorrowedFd<'_>, owner: &str, names: &BTreeSet<FileName>) -> io::Result<()> {
     let mut text = format!("{owner}\n");
     for name in names {
@@ -108,13 +127,18 @@ fn write_list(work: BorrowedFd<'_>, owner: &str, names: &BTreeSet<FileName>) -> 
     }
     let mut list = create_new(work)?;
     list.write_all(text.as_bytes())?;
-    Ok(renameat(work, NEW, work, LIST)?)
+    list.sync_all()?;
+    renameat(work, NEW, work, LIST)?;
+    Ok(fsync(work)?)
 }
 
 fn copy(from: &Path, work: BorrowedFd<'_>, name: &FileName) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut source = File::from(open(from, flags, Mode::empty())?);
-    io::copy(&mut source, &mut create_new(work)?)?;
+    let mut copy = create_new(work)?;
+    io::copy(&mut source, &mut copy)?;
+    // Else the name could be on disk before the content.
+    copy.sync_all()?;
     // Replaces a link, not what it points to.
     Ok(renameat(work, NEW, work, name.as_str())?)
 }
@@ -134,8 +158,13 @@ fn remove(work: BorrowedFd<'_>, name: &str) -> io::Result<()> {
 }
 
 fn is_plain_file(work: BorrowedFd<'_>, name: &str) -> bool {
-    statat(work, name, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+    kind(work, name) == Some(FileType::RegularFile)
+}
+
+/// What has this name, if anything.
+fn kind(work: BorrowedFd<'_>, name: &str) -> Option<FileType> {
+    let stat = statat(work, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    Some(FileType::from_raw_mode(stat.st_mode))
 }
 
 fn open_plain_file(work: BorrowedFd<'_>, name: &str) -> io::Result<File> {
@@ -144,124 +173,4 @@ fn open_plain_file(work: BorrowedFd<'_>, name: &str) -> io::Result<File> {
     let file: OwnedFd = openat(work, name, flags, Mode::empty())?;
     let file = File::from(file);
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidData.into()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, os::unix::fs::symlink};
-
-    use tempfile::TempDir;
-
-    use super::*;
-
-    struct Place {
-        dir: TempDir,
-    }
-
-    impl Place {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            fs::create_dir(dir.path().join("work")).unwrap();
-            Self { dir }
-        }
-
-        fn install(&self, id: &str, files: &[(&str, &str)]) -> anyhow::Result<BTreeSet<FileName>> {
-            let program = self.dir.path().join(id);
-            if !program.exists() {
-                fs::create_dir_all(program.join("extra")).unwrap();
-                for (name, text) in files {
-                    fs::write(program.join("extra").join(name), text).unwrap();
-                }
-            }
-            install(&program, id, &self.dir.path().join("work"))
-        }
-
-        fn work(&self, name: &str) -> std::path::PathBuf {
-            self.dir.path().join("work").join(name)
-        }
-
-        fn read(&self, name: &str) -> String {
-            fs::read_to_string(self.work(name)).unwrap()
-        }
-    }
-
-    #[test]
-    fn a_new_program_s_files_take_the_place_of_the_old_one_s() {
-        let place = Place::new();
-        fs::write(place.work("mine.dat"), "of the program itself").unwrap();
-        place.install("1-a", &[("a.txt", "a"), ("both.txt", "old")]).unwrap();
-        place.install("2-b", &[("b.txt", "b"), ("both.txt", "new")]).unwrap();
-        assert!(!place.work("a.txt").exists());
-        assert_eq!(place.read("b.txt"), "b");
-        assert_eq!(place.read("both.txt"), "new");
-        assert_eq!(place.read("mine.dat"), "of the program itself");
-    }
-
-    #[test]
-    fn what_a_program_wrote_into_its_files_is_there_after_a_restart() {
-        let place = Place::new();
-        let files = [("settings.csv", "factory"), ("other.csv", "there")];
-        place.install("1-a", &files).unwrap();
-        fs::write(place.work("settings.csv"), "changed").unwrap();
-        fs::remove_file(place.work("other.csv")).unwrap();
-        let names = place.install("1-a", &files).unwrap();
-        assert_eq!(names.len(), 2);
-        assert_eq!(place.read("settings.csv"), "changed");
-        assert_eq!(place.read("other.csv"), "there");
-        place.install("2-a", &files).unwrap();
-        assert_eq!(place.read("settings.csv"), "factory");
-    }
-
-    #[test]
-    fn no_link_in_the_working_directory_is_followed() {
-        let place = Place::new();
-        let outside = place.dir.path().join("outside");
-        fs::write(&outside, "precious").unwrap();
-        for name in ["a.txt", "gone.txt", LIST, NEW] {
-            symlink(&outside, place.work(name)).unwrap();
-        }
-        place.install("1-a", &[("a.txt", "a")]).unwrap();
-        assert_eq!(fs::read_to_string(&outside).unwrap(), "precious");
-        assert_eq!(place.read("a.txt"), "a");
-        assert!(!place.work("a.txt").is_symlink());
-        assert!(!place.work(LIST).is_symlink());
-        fs::remove_file(place.work("a.txt")).unwrap();
-        symlink(&outside, place.work("a.txt")).unwrap();
-        place.install("1-a", &[]).unwrap();
-        assert!(!place.work("a.txt").is_symlink());
-        assert_eq!(fs::read_to_string(&outside).unwrap(), "precious");
-    }
-
-    #[test]
-    fn a_forged_list_removes_nothing_outside() {
-        let place = Place::new();
-        let outside = place.dir.path().join("outside");
-        fs::write(&outside, "precious").unwrap();
-        fs::write(place.work("retain_buffer_file"), "retained").unwrap();
-        let names = format!("0-x\n../outside\n{}\nretain_buffer_file\n", outside.display());
-        fs::write(place.work(LIST), names).unwrap();
-        place.install("1-a", &[]).unwrap();
-        assert!(outside.exists());
-        assert!(place.work("retain_buffer_file").exists());
-    }
-
-    #[test]
-    fn a_name_of_ours_is_refused() {
-        let place = Place::new();
-        let error = place.install("1-a", &[(LIST, "x")]).unwrap_err();
-        assert!(error.to_string().contains(LIST), "{error}");
-    }
-
-    #[test]
-    fn files_of_an_interrupted_copy_are_remembered() {
-        let place = Place::new();
-        // A directory is in the way, so the copy of the second file fails.
-        fs::create_dir(place.work("b.txt")).unwrap();
-        let error = place.install("1-a", &[("a.txt", "a"), ("b.txt", "b")]).unwrap_err();
-        assert!(format!("{error:#}").contains("b.txt"), "{error:#}");
-        place.install("2-b", &[]).unwrap_err();
-        fs::remove_dir(place.work("b.txt")).unwrap();
-        place.install("2-b", &[]).unwrap();
-        assert!(!place.work("a.txt").exists());
-    }
 }

@@ -46,7 +46,6 @@ fn main() -> ExitCode {
         report_end::send_report();
         return ExitCode::SUCCESS;
     };
-    plc_journal::begin();
     match app::run(&work_dir, &lock) {
         Ok(refusal) => refusal,
         Err(error) => {

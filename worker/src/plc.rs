@@ -29,6 +29,7 @@ use crate::{
     channel::{DataChannel, Supervisor},
     control::{Cause, Event},
     deadline::Deadline,
+    extra_files,
     heartbeat::Vitals,
     load::load,
     plc_log::LogDrain,
@@ -184,6 +185,9 @@ impl Plc {
                 return self.misplaced(id, "no program waits for its start");
             }
         };
+        if let Err(error) = extra_files::keep(&self.work_dir) {
+            self.supervisor.notice(LogLevel::Warning, format!("{error:#}"));
+        }
         self.vitals.starts(program.tick());
         let work_dir = CString::new(self.work_dir.as_os_str().as_bytes()).unwrap_or_default();
         let for_the_start = realtime::apply(&realtime);
@@ -254,8 +258,9 @@ impl Plc {
 
     /// SIGTERM or the end of the channel. A Stop that waits in the queue gets its answer all the same.
     fn end_without_order(&mut self, cause: Cause, events: &Receiver<Event>) {
-        tracing::info!(cause = format!("{cause:?}"), "{}; the program is stopped", cause.as_str());
+        // Before anything else, a word to the log included: nobody else stops this program now.
         self.stop();
+        tracing::info!(cause = format!("{cause:?}"), "{}; no program runs", cause.as_str());
         if cause == Cause::Terminated {
             self.supervisor.notice(
                 LogLevel::Warning,

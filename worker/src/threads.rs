@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    io,
+    fs, io,
     sync::{Mutex, MutexGuard, PoisonError},
     thread::{Builder, JoinHandle},
 };
@@ -27,8 +27,16 @@ pub(crate) fn spawn(
     })
 }
 
-/// Counts the calling thread among the worker's own.
-pub(crate) fn register_this_one() {
+/// Counts all threads that there are among the worker's own. No program may have been loaded.
+pub(crate) fn register_all() {
+    // Where the system does not list them, nobody can find the program's there either.
+    for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let id = task.file_name().to_str().and_then(|id| id.parse::<i32>().ok());
+        lock(&OURS).extend(id);
+    }
+}
+
+fn register_this_one() {
     lock(&OURS).insert(rustix::thread::gettid().as_raw_nonzero().get());
 }
 

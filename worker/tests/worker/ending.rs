@@ -2,14 +2,18 @@
 //! Every end of a program is a stop; only an expired deadline is not. Never two programs at once.
 
 use std::{
-    fs, io,
-    os::unix::net::UnixDatagram,
+    fs::{self, File},
+    io::{self, Write},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{fs::OpenOptionsExt, net::UnixDatagram},
+    },
     process::{Command, Stdio},
 };
 
 use plc_abi::ProcessLock;
 use plc_worker_link::{Order, Outcome, greeting};
-use rustix::process::Signal;
+use rustix::{fs::OFlags, process::Signal};
 
 use crate::harness::{MD5, PATIENCE, Plant};
 
@@ -132,6 +136,57 @@ fn a_start_that_hangs_is_aborted_when_the_supervisor_is_gone() {
     worker.killed_by(Signal::ABORT);
 }
 
+/// Where a worker writes its log, and nobody reads.
+struct Pipe(OwnedFd);
+
+impl Pipe {
+    fn of(command: &mut Command) -> Self {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        command.stderr(writer);
+        Self(reader)
+    }
+
+    /// Leaves no room for one more byte.
+    fn fill(&self) {
+        let path = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
+        let mut writer = File::options().write(true).custom_flags(nonblocking).open(path).unwrap();
+        for size in [4096, 1] {
+            while writer.write(&[0; 4096][..size]).is_ok() {}
+        }
+    }
+}
+
+#[test]
+fn a_log_that_is_stuck_keeps_no_program_running() {
+    let plant = Plant::new();
+    let mut command = plant.command();
+    let log = Pipe::of(&mut command);
+    let mut worker = plant.worker_by(&mut command);
+    worker.load(plant.fixture("stopmark"));
+    worker.start();
+    log.fill();
+    worker.hang_up();
+    assert_eq!(worker.ended().code(), Some(69));
+    assert_eq!(marks(&plant), ["begin", "stop", "end"]);
+}
+
+#[test]
+fn a_log_that_is_stuck_delays_no_abort() {
+    let plant = Plant::new();
+    let mut command = plant.command();
+    let log = Pipe::of(&mut command);
+    let mut worker = plant.worker_by(&mut command);
+    let mut order = plant.fixture("neverstop");
+    order.stop_timeout_ms = 200;
+    worker.load(order);
+    worker.start();
+    log.fill();
+    worker.hang_up();
+    worker.killed_by(Signal::ABORT);
+    assert_eq!(marks(&plant), ["begin", "stop"]);
+}
+
 /// A service manager for tests, which hears what the processes of these commands tell it.
 struct Manager(UnixDatagram);
 
@@ -244,8 +299,9 @@ fn a_child_that_outlives_the_program_holds_neither_lock_nor_end() {
 #[test]
 fn a_worker_without_its_channel_says_what_is_wrong() {
     let plant = Plant::new();
-    let output =
-        plant.command().env_remove("JOURNAL_STREAM").stdin(Stdio::null()).output().unwrap();
+    let mut command = plant.command();
+    command.env_remove("JOURNAL_STREAM").stdin(Stdio::null()).stderr(Stdio::piped());
+    let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("standard input must be"), "{said}");

@@ -103,19 +103,18 @@ impl Plant {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plc-worker"));
         command.arg("--work-dir").arg(self.path("work"));
         command.arg("--lock").arg(self.lock());
+        command.stderr(File::options().append(true).create(true).open(self.path(STDERR)).unwrap());
         command
     }
 
     /// Starts a worker without listening to it.
     pub(crate) fn spawn(&self) -> (Child, UnixStream) {
-        self.spawn_by(&mut self.command())
+        Self::spawn_by(&mut self.command())
     }
 
-    fn spawn_by(&self, command: &mut Command) -> (Child, UnixStream) {
+    fn spawn_by(command: &mut Command) -> (Child, UnixStream) {
         let (control, theirs) = UnixStream::pair().unwrap();
-        let stderr = File::options().append(true).create(true).open(self.path(STDERR)).unwrap();
-        let child =
-            command.stdin(Stdio::from(OwnedFd::from(theirs))).stderr(stderr).spawn().unwrap();
+        let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
         // A command keeps what it has given away; while it does, a worker that dies at once is not seen to end.
         command.stdin(Stdio::null());
         (child, control)
@@ -128,7 +127,7 @@ impl Plant {
 
     /// The same, by a [`Self::command`] that was changed.
     pub(crate) fn worker_by(&self, command: &mut Command) -> Worker {
-        let (child, control) = self.spawn_by(command);
+        let (child, control) = Self::spawn_by(command);
         Worker::listen(child, control)
     }
 

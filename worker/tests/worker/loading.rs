@@ -61,6 +61,26 @@ fn extra_files_are_the_program_s_own_copies_before_it_is_loaded() {
 }
 
 #[test]
+fn a_program_that_is_not_loaded_costs_the_former_one_nothing() {
+    let plant = Plant::new();
+    let library = fs::read(compile("good")).unwrap();
+    let good = plant.program("1-good", &library, &[("settings.csv", "factory")]);
+    let mut worker = plant.worker();
+    worker.load(good.clone());
+    worker.start();
+    worker.stop();
+    fs::write(plant.work("settings.csv"), "changed").unwrap();
+    let missing = fs::read(compile("missing_symbol")).unwrap();
+    let bad = plant.program("2-bad", &missing, &[("settings.csv", "new"), ("b.txt", "b")]);
+    assert!(failure(&plant, bad).contains("has no startPLC"));
+    let mut worker = plant.worker();
+    worker.load(good);
+    assert_eq!(fs::read_to_string(plant.work("settings.csv")).unwrap(), "changed");
+    assert!(!plant.work("b.txt").exists());
+    worker.stop();
+}
+
+#[test]
 fn links_that_a_program_planted_are_not_followed_by_the_next_load() {
     let plant = Plant::new();
     let precious = plant.path("precious");
