@@ -15,7 +15,7 @@ use plc_api::{
     log::LogLevel,
     message::ConnectorSettings,
     paths::Paths,
-    plc::{Snapshot, Wish},
+    plc::{Autostart, Snapshot, Wish},
 };
 use plc_journal::message_id;
 use tokio::{
@@ -27,20 +27,19 @@ use tokio::{
 
 use crate::{
     access::{CONNECTORS, Door},
-    config::{Autostart, Config},
+    config::Config,
     dbus,
     driver::{self, Driver, Means, Upgrades},
     gauge::Gauge,
     journal::Journal,
     keys::KeyRing,
-    notify,
+    note, notify,
     pidfd::Pidfd,
     program::{blobs::TransferArea, store::Store},
     publish::Published,
     server,
     services::{Connections, Services},
     state::{Carry, Machine},
-    upgrade,
     wamp::Wamp,
     worker_link::Sinks,
     worker_process::{Launch, SocketLauncher, SpawnLauncher},
@@ -126,11 +125,12 @@ pub async fn run(
     for socket in sockets(&paths) {
         crate::program::durable::remove_if_there(&socket)?;
     }
+    note::forget(&paths.run_dir)?;
     let Some(carry) = carry else {
         tracing::info!("the runtime has ended");
         return Ok(Ended::AsTold);
     };
-    upgrade::leave(&paths.run_dir, carry).context("the newer version cannot be told what to do")?;
+    note::leave(&paths.run_dir, carry).context("the newer version cannot be told what to do")?;
     tracing::info!("the runtime has ended for the newer version");
     Ok(Ended::ForUpgrade)
 }
@@ -158,18 +158,18 @@ async fn drive(
 
 /// How the PLC is to be at first.
 fn first(paths: &Paths, autostart: Autostart, wish: Wish, sinks: &Sinks) -> Carry {
-    if let Some(carry) = upgrade::take(&paths.run_dir) {
+    if let Some(carry) = note::take(&paths.run_dir) {
         tracing::info!("release {RELEASE} takes over");
         return carry;
     }
     let by_wish = if wish == Wish::Run { Carry::Run } else { Carry::Rest };
     if paths.api_socket().exists() {
-        // A good end removes it. This is no boot, so the wish alone decides.
+        // A good end removes it. This is no boot, so what the integrator wants at a boot does not count.
         let text = "the runtime ended without having been told to, and was started again; \
                     its messages from before are in the system's log";
         sinks.journal.own_as(message_id::UNCLEAN_END, LogLevel::Warning, text);
         sinks.published.log_counts(sinks.journal.counts());
-        return by_wish;
+        return note::kept(&paths.run_dir, wish).unwrap_or(by_wish);
     }
     match autostart {
         Autostart::Wish => by_wish,
@@ -223,6 +223,7 @@ fn core(
         phase: machine.phase().to_owned(),
         program,
         wish,
+        autostart: config.autostart,
         release: RELEASE.to_owned(),
         ..Snapshot::default()
     });
@@ -244,6 +245,7 @@ fn core(
         config_files: (paths.config_file.clone(), paths.config_drop_ins()),
         connectors,
         work_dir: paths.work_dir.clone(),
+        run_dir: paths.run_dir.clone(),
         transfers: transfers.clone(),
         wamp: wamp.clone(),
         upgrades,
@@ -371,4 +373,42 @@ fn parent() -> anyhow::Result<Option<Pidfd>> {
     let pid = text.parse().ok().and_then(rustix::process::Pid::from_raw);
     let pid = pid.with_context(|| format!("PLC_PARENT_PID={text} is no process id"))?;
     Ok(Some(Pidfd::open(pid).context("the parent process is gone already")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_goes_by_autostart_and_an_unexpected_end_by_what_the_plc_did() {
+        let kept = |carry| Some((carry, Wish::Run));
+        for (autostart, wish, unclean, note, expected) in [
+            (Autostart::Wish, Wish::Run, false, None, Carry::Run),
+            (Autostart::Wish, Wish::Stop, false, None, Carry::Rest),
+            (Autostart::Always, Wish::Stop, false, None, Carry::Run),
+            (Autostart::Never, Wish::Run, false, None, Carry::Rest),
+            (Autostart::Never, Wish::Run, false, kept(Carry::Run), Carry::Rest),
+            (Autostart::Never, Wish::Run, true, kept(Carry::Rest), Carry::Rest),
+            (Autostart::Always, Wish::Run, true, kept(Carry::Run), Carry::Run),
+            (Autostart::Always, Wish::Stop, true, Some((Carry::Run, Wish::Stop)), Carry::Run),
+            // What was decided since the note was written counts more than the note.
+            (Autostart::Wish, Wish::Stop, true, kept(Carry::Run), Carry::Rest),
+            (Autostart::Wish, Wish::Run, true, None, Carry::Run),
+            (Autostart::Never, Wish::Stop, true, None, Carry::Rest),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let paths = Paths::of_desk(dir.path());
+            fs::create_dir(&paths.run_dir).unwrap();
+            if unclean {
+                fs::write(paths.api_socket(), "").unwrap();
+            }
+            if let Some((carry, wish)) = note.clone() {
+                note::keep(&paths.run_dir, carry, wish).unwrap();
+            }
+            let published = Published::new(Snapshot::default());
+            let sinks = Sinks { trace: Arc::default(), journal: Journal::default(), published };
+            let found = first(&paths, autostart, wish, &sinks);
+            assert_eq!(found, expected, "{autostart:?} {wish:?} {unclean} {note:?}");
+        }
+    }
 }

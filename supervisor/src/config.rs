@@ -8,9 +8,8 @@ use std::{
     time::Duration,
 };
 
-use plc_api::message::ConnectorSettings;
+use plc_api::{message::ConnectorSettings, plc::Autostart};
 use plc_worker_link::Realtime;
-use serde::Deserialize;
 use thiserror::Error;
 
 use self::raw::Raw;
@@ -53,19 +52,6 @@ pub enum ConfigError {
         /// What it may be.
         range: &'static str,
     },
-}
-
-/// When a boot starts the PLC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Autostart {
-    /// If it was started and not stopped before.
-    #[default]
-    Wish,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// Everything that can be set.

@@ -18,18 +18,21 @@ use plc_api::{
     trace::{TraceRefusal, TraceVariable},
 };
 use plc_journal::message_id;
-use plc_worker_link::{CORE_DUMP, LoadOrder, Loaded, Order, Outcome, SILENCE};
+use plc_worker_link::{CORE_DUMP, Loaded, Order, Outcome, SILENCE};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
     time::{Instant, sleep_until},
 };
 
 mod pulse;
+mod slot;
 mod telling;
 mod traced;
 
-use self::pulse::Pulse;
+use self::{
+    pulse::Pulse,
+    slot::{Pending, Slot},
+};
 use crate::{
     config::Config,
     crash::Witness,
@@ -39,7 +42,7 @@ use crate::{
     state::{Carry, CommandError, Done, Effect, Input, Machine, Ticket},
     upgrade,
     wamp::Wamp,
-    worker_link::{self, News, Sinks, Worker},
+    worker_link::{News, Sinks},
     worker_process::Launch,
 };
 
@@ -66,13 +69,19 @@ pub(crate) enum Command {
 pub(crate) enum Request {
     /// A client's command.
     Command(Command, oneshot::Sender<Result<Done, CommandError>>),
-    /// A client sets the trace list; the answer is its token.
-    SetTrace(Vec<TraceVariable>, oneshot::Sender<Result<u32, TraceRefusal>>),
+    /// A client, known by its connection, sets the trace list; the answer is its token.
+    SetTrace {
+        list: Vec<TraceVariable>,
+        owner: u64,
+        reply: oneshot::Sender<Result<u32, TraceRefusal>>,
+    },
+    /// This connection is gone, and what it has forced is to be free.
+    ReleaseTrace(u64),
     /// A client whose lease had lapsed asks for samples again.
     ResumeTrace,
     /// The machine falls asleep: stop what runs, leave the wish alone. Answered when nothing runs.
     Sleep(oneshot::Sender<Result<Done, CommandError>>),
-    /// The machine is awake again: the wish applies.
+    /// The machine is awake again: what ran goes on.
     Wake,
     /// Read the configuration again, and see whether a newer supervisor is installed.
     Reload(oneshot::Sender<Result<(), String>>),
@@ -93,6 +102,8 @@ pub(crate) struct Means {
     pub connectors: watch::Sender<ConnectorSettings>,
     /// Where programs run.
     pub work_dir: PathBuf,
+    /// Where the next supervisor looks, should this one die.
+    pub run_dir: PathBuf,
     /// Programs under way.
     pub transfers: Arc<TransferArea>,
     /// Who is told when the program or the configuration is another one.
@@ -123,6 +134,8 @@ pub(crate) struct Driver {
     witness: Witness,
     /// The installed program that others were told of.
     told_program: Option<String>,
+    /// What the next supervisor was told last, and the wish at that time.
+    kept: Option<(Carry, Wish)>,
     last_beat: Instant,
     last_command: Option<Instant>,
     news: mpsc::Sender<News>,
@@ -131,23 +144,6 @@ pub(crate) struct Driver {
     next_ticket: u64,
     carry: Option<Carry>,
     finished: bool,
-}
-
-/// The one place for a worker.
-#[derive(Debug)]
-enum Slot {
-    Free,
-    Launching(JoinHandle<()>),
-    Up { worker: Worker, loaded: Loaded, pending: HashMap<u64, Pending> },
-}
-
-/// What an order's outcome answers.
-#[derive(Debug)]
-enum Pending {
-    Load,
-    Start,
-    Stop,
-    Trace(u32, oneshot::Sender<Result<u32, TraceRefusal>>),
 }
 
 impl Driver {
@@ -174,6 +170,7 @@ impl Driver {
             slot: Slot::Free,
             witness,
             told_program,
+            kept: None,
             last_beat: now,
             last_command: None,
             news,
@@ -231,7 +228,8 @@ impl Driver {
                 };
                 self.feed(input).await;
             }
-            Request::SetTrace(list, reply) => self.set_trace(list, reply),
+            Request::SetTrace { list, owner, reply } => self.set_trace(list, owner, reply),
+            Request::ReleaseTrace(owner) => self.release_trace(owner),
             Request::ResumeTrace => {
                 if self.machine.is_started() {
                     self.order(Order::ResumeTrace);
@@ -280,6 +278,7 @@ impl Driver {
         self.feed(Input::SetPolicy(config.policy)).await;
         self.means.connectors.send_replace(config.connectors);
         self.means.config = config;
+        self.publish();
         tracing::info!(
             "the configuration was read again; what concerns the program's process counts from its next start"
         );
@@ -308,6 +307,7 @@ impl Driver {
                 // Its first order, sent by the link, is the load.
                 let pending = HashMap::from([(1, Pending::Load)]);
                 self.slot = Slot::Up { worker, loaded: Loaded::default(), pending };
+                self.feed(Input::Greeted).await;
             }
             News::NotUp(reason) => {
                 self.free_slot();
@@ -448,6 +448,7 @@ impl Driver {
                     next = Some(follows);
                 }
             }
+            self.keep_carry().await;
             self.tell_phase(phase_before);
         }
     }
@@ -479,9 +480,13 @@ impl Driver {
                 if let Err(error) = self.on_disk(move |store| store.write_wish(wish)).await {
                     let after = if wish == Wish::Run { "not run" } else { "run" };
                     let text = format!(
-                        "this cannot be recorded ({error}): after a reboot the PLC will {after}"
+                        "this cannot be recorded ({error}): after a reboot the PLC may {after}; see to the disk and \
+                         {} the PLC once more",
+                        if wish == Wish::Run { "start" } else { "stop" }
                     );
                     self.note(LogLevel::Critical, &text);
+                    // Nothing follows from it.
+                    self.machine.handle(self.begin.elapsed(), Input::WishUnwritten);
                 }
             }
             Effect::Reply(ticket, result) => {
@@ -497,58 +502,6 @@ impl Driver {
             Effect::Finished => self.finished = true,
         }
         None
-    }
-
-    fn launch(&mut self, program: &ProgramInfo) {
-        let config = &self.means.config;
-        let load = LoadOrder {
-            program_dir: self.store.program_dir(program),
-            program_id: program.id.clone(),
-            md5: program.md5.clone(),
-            stop_timeout_ms: u64::try_from(config.policy.stop_timeout.as_millis())
-                .unwrap_or(u64::MAX),
-            memory_max_bytes: config.memory_max_bytes,
-            realtime: config.realtime.clone(),
-        };
-        self.sinks.journal.begin_program(program);
-        self.witness.launched(program);
-        let deadline = Instant::now() + config.policy.load_timeout;
-        let launch = self.means.launch.clone();
-        let task =
-            worker_link::start(launch, load, deadline, self.sinks.clone(), self.news.clone());
-        self.slot = Slot::Launching(task);
-    }
-
-    /// Tells the worker to stop. One that has not greeted yet has loaded nothing and is simply let go.
-    fn stop_worker(&mut self) -> Option<Input> {
-        if let Slot::Launching(task) = &self.slot {
-            task.abort();
-            // It may have reported in the meantime; that report is about a worker we no longer have.
-            while self.incoming_news.try_recv().is_ok() {}
-            self.free_slot();
-            // It never had a program: as good as one that has stopped, and no crash.
-            self.machine.handle(self.begin.elapsed(), Input::StopDone);
-            return Some(Input::Gone("was given up".into()));
-        }
-        self.order_pending(Order::Stop, Pending::Stop);
-        None
-    }
-
-    fn order(&mut self, order: Order) -> Option<u64> {
-        if let Slot::Up { worker, .. } = &mut self.slot { Some(worker.order(order)) } else { None }
-    }
-
-    fn order_pending(&mut self, order: Order, answer: Pending) {
-        if let Slot::Up { worker, pending, .. } = &mut self.slot {
-            let id = worker.order(order);
-            pending.insert(id, answer);
-        }
-    }
-
-    fn free_slot(&mut self) {
-        // Clients that wait for a trace list are told by the drop of their answer's sender.
-        self.slot = Slot::Free;
-        self.sinks.published.update(|snapshot| snapshot.worker_pid = None);
     }
 
     async fn on_disk(

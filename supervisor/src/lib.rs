@@ -16,6 +16,7 @@ mod flood;
 mod gauge;
 mod journal;
 mod keys;
+mod note;
 mod notify;
 mod operators;
 mod pidfd;

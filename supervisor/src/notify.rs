@@ -57,15 +57,38 @@ pub(crate) async fn status(mut snapshots: watch::Receiver<Arc<Snapshot>>) {
 
 fn line(snapshot: &Snapshot) -> String {
     let program = snapshot.program.as_ref().map_or("no program", |program| program.id.as_str());
-    match &snapshot.reason {
+    let line = match &snapshot.reason {
         Some(reason) => format!("PLC {} ({program}): {reason}", snapshot.status),
         None => format!("PLC {} ({program})", snapshot.status),
-    }
+    };
+    // A line break ends the status and begins another message to the service manager, and a reason may quote the
+    // program's own words.
+    line.replace(char::is_control, " ")
 }
 
 fn tell(state: &[NotifyState<'_>]) {
     // Without a service manager there is nobody to tell; `notify` then does nothing and says so with Ok.
     if let Err(error) = sd_notify::notify(false, state) {
         tracing::warn!(%error, "the service manager cannot be told: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plc_api::plc::PlcStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_with_line_breaks_is_one_line_and_no_other_message() {
+        let snapshot = Snapshot {
+            status: PlcStatus::Broken,
+            reason: Some("undefined symbol: a\nWATCHDOG=trigger\r\0STOPPING=1\u{85}b".into()),
+            ..Snapshot::default()
+        };
+        assert_eq!(
+            line(&snapshot),
+            "PLC Broken (no program): undefined symbol: a WATCHDOG=trigger  STOPPING=1 b"
+        );
     }
 }

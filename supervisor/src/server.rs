@@ -13,7 +13,8 @@ use plc_api::{
     key::ApiKey,
     limits,
     message::{
-        ApiError, ClientMessage, Hello, HelloReply, Refusal, Reply, Request, ServerMessage, Welcome,
+        ApiError, ClientMessage, ConnectorSettings, Hello, HelloReply, Refusal, Reply, Request,
+        ServerMessage, Welcome,
     },
     plc::{ConnectionInfo, Snapshot},
 };
@@ -46,10 +47,7 @@ pub(crate) async fn serve(listener: UnixListener, door: Door, services: Arc<Serv
                 Some(room) => {
                     tokio::spawn(peer(stream, door, services.clone(), room));
                 }
-                None => tracing::warn!(
-                    connector = door.name(),
-                    "too many API connections; one was refused"
-                ),
+                None => refusals::tell_crowded(door),
             },
             Err(error) => {
                 tracing::error!(%error, connector = door.name(), "no API connection can be accepted: {error}");
@@ -68,19 +66,12 @@ async fn peer(
     let uid = stream.peer_cred().map(|credentials| credentials.uid()).ok();
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
-    let hello = match timeout(
-        limits::HELLO_DEADLINE,
-        greet(&mut reader, &mut writer, door, &services),
-    )
-    .await
-    {
+    let mut stay = Stay::new(door, &services);
+    let greeting = greet(&mut reader, &mut writer, &mut stay);
+    let hello = match timeout(limits::HELLO_DEADLINE, greeting).await {
         Ok(Ok(hello)) => hello,
-        Ok(Err(error)) => {
-            return tracing::warn!(%error, connector = door.name(), uid, "an API peer was not let in: {error}");
-        }
-        Err(_) => {
-            return tracing::warn!(connector = door.name(), uid, "an API peer did not say hello");
-        }
+        Ok(Err(error)) => return refusals::tell_not_let_in(&error, door, uid),
+        Err(_) => return refusals::tell_silent(door, uid),
     };
     let info = ConnectionInfo {
         connector: match door {
@@ -90,17 +81,20 @@ async fn peer(
         peer: printable(&hello.peer),
         identity: printable(&hello.identity),
     };
-    let key = key(&hello);
     tracing::debug!(connector = %info.connector, peer = %info.peer, uid, "API connection");
     let id = services.connections.enter(info.clone());
     let transfer = Transfer::new(&services.transfers);
     let session = Session { id, door, uid, info, transfer, services: &services };
-    match session.serve(reader, &mut writer, key.as_ref()).await {
+    match session.serve(reader, &mut writer, stay.over(&hello)).await {
         Err(CallError::Refused(refusal)) => {
             tracing::info!(connector = door.name(), "an API connection was ended: {refusal}");
         }
         Err(error) => tracing::debug!(%error, connector = door.name(), "API connection ended"),
         Ok(()) => {}
+    }
+    // An IDE may come back over another connection and expects its variables as it left them; a person's command is over.
+    if door == Door::People {
+        services.release_trace(id).await;
     }
     services.connections.leave(id);
     services.wamp.left(id);
@@ -109,42 +103,80 @@ async fn peer(
 async fn greet(
     reader: &mut BufReader<OwnedReadHalf>,
     writer: &mut OwnedWriteHalf,
-    door: Door,
-    services: &Services,
+    stay: &mut Stay<'_>,
 ) -> Result<Hello, CallError> {
     let hello: Hello = read_frame(reader).await?;
-    if let Err(refusal) = may_begin(&hello, door, services).await {
+    if let Err(refusal) = stay.may_begin(&hello).await {
         write_frame(writer, &HelloReply::Refused(refusal.clone())).await?;
         return Err(refusal.into());
     }
-    let settings = *services.settings.borrow();
+    let settings = *stay.settings.borrow();
     let welcome = Welcome { api_version: API_VERSION, release: RELEASE.to_owned(), settings };
     write_frame(writer, &HelloReply::Welcome(welcome)).await?;
     Ok(hello)
 }
 
-async fn may_begin(hello: &Hello, door: Door, services: &Services) -> Result<(), Refusal> {
-    if hello.api_version != API_VERSION {
-        let reason = format!(
-            "the program of release {} speaks version {} of the API, this supervisor of release {RELEASE} version \
-             {API_VERSION}: restart the service after an upgrade",
-            printable(&hello.release),
-            hello.api_version
-        );
-        return Err(Refusal { reason });
+/// Whether a client may come in at a door, and how long it may stay.
+struct Stay<'a> {
+    door: Door,
+    /// Those that it came in by have been seen, so that no change of them is missed.
+    settings: watch::Receiver<ConnectorSettings>,
+    services: &'a Services,
+}
+
+impl<'a> Stay<'a> {
+    fn new(door: Door, services: &'a Services) -> Self {
+        Self { door, settings: services.settings.clone(), services }
     }
-    let local_peers = services.settings.borrow().local_peers;
-    if let Some(uid) = door.must_be_operator(local_peers, hello.local_user) {
-        let group = Door::People.group();
-        let asked = tokio::task::spawn_blocking(move || is_operator(uid, &group, None)).await;
-        if !matches!(asked, Ok(Ok(true))) {
-            return Err(access::no_local_peer(uid));
+
+    async fn may_begin(&mut self, hello: &Hello) -> Result<(), Refusal> {
+        if hello.api_version != API_VERSION {
+            let reason = format!(
+                "the program of release {} speaks version {} of the API, this supervisor of release {RELEASE} version \
+                 {API_VERSION}: restart the service after an upgrade",
+                printable(&hello.release),
+                hello.api_version
+            );
+            return Err(Refusal { reason });
+        }
+        self.local_user_may(hello).await?;
+        match key(hello) {
+            Some(key) => self.services.keys.admit(&key).await,
+            None if hello.identity.is_empty() => Ok(()),
+            None => Err(Refusal { reason: "an identity counts only with its secret".to_owned() }),
         }
     }
-    match key(hello) {
-        Some(key) => services.keys.admit(&key).await,
-        None if hello.identity.is_empty() => Ok(()),
-        None => Err(Refusal { reason: "an identity counts only with its secret".to_owned() }),
+
+    /// Whether the settings let in the user of this machine who is behind the client.
+    async fn local_user_may(&mut self, hello: &Hello) -> Result<(), Refusal> {
+        let local_peers = self.settings.borrow_and_update().local_peers;
+        if let Some(uid) = self.door.must_be_operator(local_peers, hello.local_user) {
+            let group = Door::People.group();
+            let asked = tokio::task::spawn_blocking(move || is_operator(uid, &group, None)).await;
+            if !matches!(asked, Ok(Ok(true))) {
+                return Err(access::no_local_peer(uid));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the client may stay no longer: its key counts no more, or other settings keep it out.
+    async fn over(mut self, hello: &Hello) -> Refusal {
+        let key = key(hello);
+        let services = self.services;
+        let kept_out = async {
+            // It fails only when the settings can change no more.
+            while self.settings.changed().await.is_ok() {
+                if let Err(refusal) = self.local_user_may(hello).await {
+                    return refusal;
+                }
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            refusal = lost(services, key.as_ref()) => refusal,
+            refusal = kept_out => refusal,
+        }
     }
 }
 
@@ -178,15 +210,17 @@ impl Session<'_> {
         mut self,
         reader: BufReader<OwnedReadHalf>,
         writer: &mut OwnedWriteHalf,
-        key: Option<&ApiKey>,
+        over: impl Future<Output = Refusal>,
     ) -> Result<(), CallError> {
+        // Asked in every round, and kept over all of them: requests without a pause do not make it begin anew.
+        tokio::pin!(over);
         let mut snapshots = self.services.sinks.published.subscribe();
         send_snapshot(&mut snapshots, writer).await?;
         let mut incoming = Incoming::new(reader);
         loop {
             let asked = tokio::select! {
                 biased;
-                refusal = lost(self.services, key) => return Err(refusal.into()),
+                refusal = &mut over => return Err(refusal.into()),
                 asked = incoming.next() => asked?,
                 changed = snapshots.changed() => {
                     changed.map_err(|_| io::Error::other("the supervisor is ending"))?;
@@ -244,7 +278,7 @@ impl Session<'_> {
                 Ok(Reply::Blob(blob?))
             }
             Request::Install(request) => services.install(request, &mut self.transfer).await,
-            Request::SetTrace(list) => services.set_trace(list).await,
+            Request::SetTrace(list) => services.set_trace(list, self.id).await,
             Request::ReadTrace { token, max_bytes } => services.read_trace(token, max_bytes).await,
             Request::ReadLog { level, from, max } => {
                 Ok(Reply::Log(services.sinks.journal.read(level, from, max)))

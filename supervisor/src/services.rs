@@ -177,11 +177,15 @@ impl Services {
         self.sinks.published.log_counts(self.sinks.journal.counts());
     }
 
-    /// Sets the trace list and takes the debug token.
+    /// Sets the trace list of this connection and takes the debug token.
     ///
     /// # Errors
     /// [`ApiError::Trace`]: too many variables, too long a value, what the program says, or none runs.
-    pub(crate) async fn set_trace(&self, list: Vec<TraceVariable>) -> Result<Reply, ApiError> {
+    pub(crate) async fn set_trace(
+        &self,
+        list: Vec<TraceVariable>,
+        owner: u64,
+    ) -> Result<Reply, ApiError> {
         let too_large = |entry: &TraceVariable| {
             entry.force.as_ref().is_some_and(|force| force.len() > limits::FORCE_BYTES)
         };
@@ -191,11 +195,17 @@ impl Services {
         if list.iter().any(too_large) {
             return Err(ApiError::Trace(TraceRefusal::ForceSize));
         }
-        let asked = self.ask(|reply| driver::Request::SetTrace(list, reply));
+        let asked = self.ask(|reply| driver::Request::SetTrace { list, owner, reply });
         match timeout(TRACE_DEADLINE, asked).await {
             Ok(Ok(result)) => result.map(Reply::Token).map_err(ApiError::Trace),
             Ok(Err(_)) | Err(_) => Err(ApiError::Trace(TraceRefusal::NotPossible)),
         }
+    }
+
+    /// Ends the tracing and forcing of a connection that is gone, unless another one has set a list since.
+    pub(crate) async fn release_trace(&self, owner: u64) {
+        // If the driver is gone the program is too.
+        let _ = self.driver.send(driver::Request::ReleaseTrace(owner)).await;
     }
 
     /// Takes the collected samples.
@@ -264,7 +274,9 @@ impl Transfer {
         act: impl FnOnce(&mut Blobs) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
         let mut blobs = self.blobs.take().ok_or_else(lost_blobs)?;
+        let busy = blobs.busy();
         let done = tokio::task::spawn_blocking(move || {
+            let _busy = busy;
             let result = act(&mut blobs);
             (blobs, result)
         });
@@ -362,4 +374,26 @@ fn lost_blobs() -> ApiError {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_transfer_that_is_worked_on_is_never_quiet() {
+        let dir = tempfile::tempdir().unwrap();
+        let area = TransferArea::open(&dir.path().join("transfer")).unwrap();
+        let mut transfer = Transfer::new(&area);
+        let seen = area.clone();
+        let work = move |_: &mut Blobs| {
+            let begin = Instant::now();
+            assert!(seen.touched().is_some_and(|touched| touched >= begin));
+            Instant::now()
+        };
+        let end = transfer.on_disk(work).await.unwrap();
+        let touched = area.touched().unwrap();
+        assert!(touched >= end, "the silence begins when the work is done");
+        assert_eq!(area.touched(), Some(touched));
+    }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The machine falls asleep: the PLC is stopped first, and runs again after, if it is wished to.
+//! The machine falls asleep: the PLC is stopped first, and runs again after, if it ran.
 //!
 //! logind waits for us as long as we hold its delay inhibitor, at most `InhibitDelayMaxSec=` of logind.conf(5), 5 s
 //! by default. Without logind nobody tells us of a sleep, and nothing is done about it.

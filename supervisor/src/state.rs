@@ -72,10 +72,14 @@ pub(crate) enum Input {
     Quiet,
     /// The integrator decided anew.
     SetPolicy(Policy),
+    /// The worker is there, and loads.
+    Greeted,
     /// The worker answered the load.
     Loaded(Result<(), String>),
     /// The loaded program was made the current one on disk, or not.
     Committed(Result<(), String>),
+    /// The wish could not be kept; nothing follows from it at once.
+    WishUnwritten,
     /// The current program was forgotten on disk, or not.
     Forgotten(Result<(), String>),
     /// The worker answered the start.
@@ -191,6 +195,14 @@ pub struct Policy {
     pub restart: Restart,
     /// What follows a cycle that stands still.
     pub watchdog: WatchdogAction,
+}
+
+impl Policy {
+    /// How long a worker may be waited for. The one before may still be stopping its program, which a lost supervisor
+    /// left to it.
+    pub(crate) fn launch_timeout(&self) -> Duration {
+        self.stop_timeout + self.load_timeout
+    }
 }
 
 /// A program on its way to being loaded.
@@ -324,9 +336,12 @@ pub(crate) struct Machine {
     program: Option<ProgramInfo>,
     policy: Policy,
     wish: Wish,
+    /// The wish on disk may be another one, so the next decision is written even if it is the same.
+    wish_unwritten: bool,
     crashes: u32,
     recent_crashes: VecDeque<Time>,
-    asleep: bool,
+    /// The machine sleeps, or is about to; this is how the PLC is to be afterwards.
+    asleep: Option<Carry>,
     upgrade: bool,
     now: Time,
     effects: Vec<Effect>,
@@ -341,9 +356,10 @@ impl Machine {
             program,
             policy,
             wish,
+            wish_unwritten: false,
             crashes: 0,
             recent_crashes: VecDeque::new(),
-            asleep: false,
+            asleep: None,
             upgrade: false,
             now: Time::ZERO,
             effects: Vec::new(),
@@ -449,7 +465,7 @@ impl Machine {
             | State::Forgetting { .. }
             | State::Off => false,
         };
-        idle && self.upgrade && !self.asleep
+        idle && self.upgrade && self.asleep.is_none()
     }
 
     /// Whether the PLC is meant to run.
@@ -495,8 +511,13 @@ impl Machine {
                 self.policy = policy;
                 state
             }
+            Input::Greeted => self.on_greeted(state),
             Input::Loaded(result) => self.on_loaded(state, result),
             Input::Committed(result) => self.on_committed(state, result),
+            Input::WishUnwritten => {
+                self.wish_unwritten = true;
+                state
+            }
             Input::Forgotten(result) => self.on_forgotten(state, result),
             Input::StartDone(result) => self.on_start_done(state, result),
             Input::StopDone => self.on_stop_done(state),

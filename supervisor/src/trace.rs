@@ -18,6 +18,8 @@ use plc_api::{
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     token: u32,
+    /// The connection that has set the list.
+    owner: u64,
     list: Vec<TraceVariable>,
     lease: Lease,
     samples: VecDeque<TraceSample>,
@@ -54,13 +56,20 @@ pub(crate) enum Read {
 
 impl Trace {
     /// A client sets a list; gives it the new token.
-    pub(crate) fn take_over(&mut self, list: Vec<TraceVariable>, now: Instant) -> u32 {
+    pub(crate) fn take_over(&mut self, list: Vec<TraceVariable>, owner: u64, now: Instant) -> u32 {
+        self.owner = owner;
         self.lease = if list.is_empty() { Lease::None } else { Lease::Live(now) };
         self.list = list;
         self.clear();
         // 0 is no token, and the IDEs take negative numbers for errors.
         self.token = if self.token >= 0x7fff_ffff { 1 } else { self.token + 1 };
         self.token
+    }
+
+    /// Whether the list that counts was set over this connection, and holds anything.
+    #[must_use]
+    pub(crate) fn is_owned_by(&self, owner: u64) -> bool {
+        self.owner == owner && !self.list.is_empty()
     }
 
     /// The list was given to the program, which will mark the change among the samples.
@@ -214,7 +223,7 @@ mod tests {
     #[test]
     fn each_sample_is_handed_out_once_and_in_order_whatever_the_room() {
         let (mut trace, now) = (Trace::default(), Instant::now());
-        let token = trace.take_over(list(), now);
+        let token = trace.take_over(list(), 1, now);
         trace.push((0..100).map(|tick| sample(tick, 7)).collect());
         let mut seen = Vec::new();
         loop {
@@ -237,17 +246,28 @@ mod tests {
     #[test]
     fn the_second_client_takes_the_token_over() {
         let (mut trace, now) = (Trace::default(), Instant::now());
-        let first = trace.take_over(list(), now);
-        let second = trace.take_over(list(), now);
+        let first = trace.take_over(list(), 1, now);
+        let second = trace.take_over(list(), 1, now);
         assert_eq!((first, second), (1, 2));
         assert_eq!(trace.read(Some(first), 100, PlcStatus::Started, now), Read::TokenLost);
         assert_ne!(trace.read(Some(second), 100, PlcStatus::Started, now), Read::TokenLost);
     }
 
     #[test]
+    fn a_list_is_of_the_connection_that_set_it_until_another_does_or_it_is_empty() {
+        let (mut trace, now) = (Trace::default(), Instant::now());
+        trace.take_over(list(), 7, now);
+        assert!(trace.is_owned_by(7) && !trace.is_owned_by(8));
+        trace.take_over(list(), 8, now);
+        assert!(!trace.is_owned_by(7));
+        trace.take_over(Vec::new(), 8, now);
+        assert!(!trace.is_owned_by(8));
+    }
+
+    #[test]
     fn a_full_ring_drops_the_oldest_and_counts_them() {
         let (mut trace, now) = (Trace::default(), Instant::now());
-        let token = trace.take_over(list(), now);
+        let token = trace.take_over(list(), 1, now);
         let cost = 4000 + limits::TRACE_SAMPLE_OVERHEAD;
         let fits = limits::TRACE_RING_BYTES / cost;
         trace.push((0..1000).map(|tick| sample(tick, 4000)).collect());
@@ -263,7 +283,7 @@ mod tests {
     #[test]
     fn a_silent_owner_loses_samples_and_sampling_and_the_next_question_resumes_it() {
         let (mut trace, start) = (Trace::default(), Instant::now());
-        let token = trace.take_over(list(), start);
+        let token = trace.take_over(list(), 1, start);
         trace.push(vec![sample(1, 1)]);
         assert!(!trace.lapse(start + limits::TRACE_LEASE - Duration::from_millis(1)));
         assert!(trace.lapse(start + limits::TRACE_LEASE));
@@ -278,13 +298,13 @@ mod tests {
     #[test]
     fn samples_of_an_older_list_are_not_handed_out() {
         let (mut trace, now) = (Trace::default(), Instant::now());
-        let token = trace.take_over(list(), now);
+        let token = trace.take_over(list(), 1, now);
         trace.list_given();
         trace.push(vec![sample(1, 1)]);
         trace.push(vec![]);
         trace.push(vec![sample(2, 1)]);
         assert_eq!(ticks(trace.read(Some(token), 1000, PlcStatus::Started, now)), [2]);
-        trace.take_over(list(), now);
+        trace.take_over(list(), 1, now);
         trace.list_given();
         trace.list_not_given();
         trace.push(vec![sample(3, 1)]);
@@ -294,9 +314,9 @@ mod tests {
     #[test]
     fn an_empty_list_ends_tracing() {
         let (mut trace, now) = (Trace::default(), Instant::now());
-        trace.take_over(list(), now);
+        trace.take_over(list(), 1, now);
         assert!(trace.live_list().is_some());
-        trace.take_over(Vec::new(), now);
+        trace.take_over(Vec::new(), 1, now);
         assert!(trace.live_list().is_none());
         assert_eq!(trace.lease_ends(), None);
     }

@@ -116,6 +116,19 @@ pub fn kill_before(log: &Path, name: &str, path: &Path, when: usize) -> Command 
     command
 }
 
+/// Has the first call `name` of each thread that has this path fail, as on a disk that is at its end. What is still to
+/// be said is the program to run, or `-p` and the process to attach to.
+#[must_use]
+pub fn fail_first(log: &Path, name: &str, path: &Path) -> Command {
+    let mut command = strace(log);
+    command
+        .arg("-P")
+        .arg(path)
+        .args(["-e", &format!("trace={name}")])
+        .args(["-e", &format!("inject={name}:error=EIO:when=1")]);
+    command
+}
+
 fn strace(log: &Path) -> Command {
     let mut command = Command::new("strace");
     command.args(["-f", "-y", "-o"]).arg(log);

@@ -106,6 +106,23 @@ fn the_next_good_program_runs(ide: &mut Ide, api: &Api) {
 }
 
 #[test]
+fn a_cycle_that_hangs_is_a_crash_like_another_if_the_watchdog_restarts() {
+    let desk = Desk::configured(
+        "[plc]\nstop_timeout_ms = 500\nrestart_limit = 2\n[watchdog]\naction = \"restart\"\n",
+    );
+    let api = desk.api();
+    api.install(MD5, &programs::bytes("hang_cycle"), &[], WhenRunning::Refuse).unwrap();
+    api.start().unwrap();
+    let broken = api.wait_status(PlcStatus::Broken);
+    let warnings = api.log(LogLevel::Warning);
+    let again = |m: &&plc_api::log::LogMessage| m.text.contains("the program is started again");
+    assert_eq!(warnings.iter().filter(again).count(), 1, "{warnings:?}");
+    assert_eq!(broken.crashes, 2);
+    let reason = broken.reason.as_deref().unwrap();
+    assert!(reason.contains("has stood still") && reason.contains("was killed"), "{reason:?}");
+}
+
+#[test]
 fn a_program_that_forks_is_stopped_with_its_children() {
     let desk = Desk::configured(CONFIG);
     let api = desk.api();

@@ -7,6 +7,8 @@
 //! recorded calls are played to a disk that keeps nothing but what was synced, and loses or keeps the rest as it
 //! likes.
 
+#[path = "install_is_atomic/copies.rs"]
+mod copies;
 #[path = "install_is_atomic/death.rs"]
 mod death;
 #[path = "install_is_atomic/disk.rs"]
@@ -25,9 +27,9 @@ use std::{path::Path, sync::Mutex};
 use crate::{
     disk::{Disk, Event},
     random::Conversation,
-    scenario::{Recording, Scenario},
+    scenario::{Asker, Recording, Scenario},
 };
-use plc_tests::strace::Change;
+use plc_tests::strace::{self, Change};
 
 macro_rules! scenarios {
     ($($name:ident)*) => {
@@ -70,6 +72,23 @@ fn death_at_fifty_random_moments() {
         println!("{moment:?}: {}", conversation.die(&scenario, *moment));
     });
     assert_eq!(found.len(), 50);
+}
+
+/// All is done but for the last word of the disk: the old program stays current, now and at the next start.
+#[test]
+fn a_switch_that_cannot_be_made_durable_is_taken_back() {
+    let scenario = scenario::installation();
+    let place = scenario.base.copy();
+    let mut running = place.start(None);
+    let api = running.api().unwrap();
+    let before = api.snapshot().program;
+    let log = place.path().join("strace.log");
+    running.attach(strace::fail_first(&log, "fsync", &place.state()));
+    let failed = (scenario.act)(&mut Asker::new(&api, &mut |_| ())).unwrap_err();
+    assert!(failed.to_string().contains("cannot be stored"), "{failed}");
+    assert_eq!(api.snapshot().program, before);
+    running.end();
+    place.examine(&[&scenario.old]);
 }
 
 /// Two at a time: a supervisor that dies waits for the disk and not for a processor.

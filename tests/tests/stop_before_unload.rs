@@ -2,6 +2,8 @@
 //! Stop before unload, proven from inside: the program itself writes when it begins and when stopPLC ran. Each way
 //! to end is a test, and no two programs ever overlap.
 
+use std::fs;
+
 use plc_api::{
     log::LogLevel,
     message::{Reply, Request, WhenRunning},
@@ -165,7 +167,8 @@ fn sigkill_of_the_supervisor() {
 
 #[test]
 fn sigkill_of_the_supervisor_while_the_program_takes_4_s_to_stop() {
-    let (desk, api) = running("slowstop");
+    // What the next one waits for the old program is no part of what it has for loading.
+    let (desk, api) = running_with("slowstop", "[plc]\nload_timeout_ms = 2000\n");
     let stopping = std::thread::spawn(move || api.stop());
     let work = desk.paths().work_dir;
     let _ = Marks::wait(&work, 1, "stop");
@@ -210,4 +213,36 @@ fn a_program_survives_the_desk_and_runs_again_by_the_wish() {
     let desk = Desk::in_dir(desk.end());
     assert_eq!(desk.api().snapshot().status, PlcStatus::Stopped, "stopped stays stopped");
     assert_eq!(desk.marks().count("begin"), 2);
+}
+
+#[test]
+fn a_plc_that_rests_since_boot_is_not_started_by_the_end_of_a_supervisor() {
+    let (desk, api) = running_with("stopmark", "[plc]\nautostart = \"never\"\n");
+    drop(api);
+    let desk = Desk::in_dir(desk.end());
+    let rests = |api: &Api| {
+        // Answered when all that a boot leads to is on its way.
+        api.call(Request::Reload).unwrap();
+        let snapshot = api.snapshot();
+        assert_eq!((snapshot.phase.as_str(), snapshot.wish), ("stopped", Wish::Run));
+    };
+    rests(&desk.api());
+    kill_process(desk.supervisor(), Signal::KILL).unwrap();
+    let _ = desk.wait_log("without having been told");
+    rests(&desk.api());
+}
+
+#[test]
+fn a_stop_that_could_not_be_recorded_is_recorded_when_it_is_said_again() {
+    let (desk, api) = running("stopmark");
+    let wish = || fs::read_to_string(desk.paths().state_dir.join("wish")).unwrap();
+    let in_the_way = desk.paths().state_dir.join("wish.new");
+    fs::create_dir(&in_the_way).unwrap();
+    api.stop().unwrap();
+    let told = api.wait_log(LogLevel::Critical, "this cannot be recorded");
+    assert!(told.contains("stop the PLC once more"), "{told:?}");
+    assert_eq!(wish(), "run\n");
+    fs::remove_dir(&in_the_way).unwrap();
+    api.stop().unwrap();
+    assert_eq!(wish(), "stop\n");
 }

@@ -148,7 +148,8 @@ pub enum Request {
     /// not load, or the disk. Then the program before it stays installed.
     Install(InstallRequest),
     /// Replace the list of traced and forced variables, at most [`crate::limits::TRACE_VARIABLES`], and take the debug
-    /// token. Reply: [`Reply::Token`]. [`ApiError::Trace`].
+    /// token. Reply: [`Reply::Token`]. [`ApiError::Trace`]. With the end of an operator's connection its list ends too;
+    /// an IDE's stays.
     SetTrace(Vec<TraceVariable>),
     /// Take the collected samples. Reply: [`Reply::Trace`]. [`ApiError::TokenLost`]: another client owns them.
     ReadTrace {

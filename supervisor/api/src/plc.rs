@@ -54,6 +54,19 @@ pub enum Wish {
     Stop,
 }
 
+/// When a boot starts the PLC; an integrator's decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Autostart {
+    /// As the [`Wish`] is.
+    #[default]
+    Wish,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// What the supervisor knows at one moment. Published on every change, read without waiting.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -81,6 +94,8 @@ pub struct Snapshot {
     pub last_crash: Option<Crash>,
     /// Whether the PLC is meant to run.
     pub wish: Wish,
+    /// Whether a boot follows the wish.
+    pub autostart: Autostart,
     /// Release of the supervisor, such as `0.1.0`.
     pub release: String,
     /// A newer supervisor is installed and takes over as soon as no program runs.

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use plc_api::message::LocalPeers;
+use plc_api::{message::LocalPeers, plc::Autostart};
 use plc_worker_link::SchedulingPolicy;
 use serde::Deserialize;
 
-use super::{Autostart, wamp::AuthenticationMethod};
+use super::wamp::AuthenticationMethod;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

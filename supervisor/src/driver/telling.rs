@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use plc_api::log::LogLevel;
 
 use super::Driver;
-use crate::{journal, state::Effect, wamp::Wamp};
+use crate::{journal, note, state::Effect, wamp::Wamp};
 
 impl Driver {
     pub(super) fn note(&self, level: LogLevel, text: &str) {
@@ -31,6 +31,7 @@ impl Driver {
             snapshot.program = machine.program().cloned();
             snapshot.crashes = machine.crashes();
             snapshot.wish = machine.wish();
+            snapshot.autostart = self.means.config.autostart;
             snapshot.upgrade_waits = machine.upgrade_waits();
             snapshot.log_counts = self.sinks.journal.counts();
         });
@@ -55,6 +56,23 @@ impl Driver {
         });
         if let Err(error) = told.await {
             tracing::error!(%error, "the settings of WAMP are as they were: {error}");
+        }
+    }
+
+    /// Should we die, the supervisor that follows finds the PLC as it is meant to be.
+    pub(super) async fn keep_carry(&mut self) {
+        let wish = self.machine.wish();
+        let Some(carry) = self.machine.carry() else {
+            return;
+        };
+        let kept = Some((carry.clone(), wish));
+        if self.kept != kept {
+            self.kept = kept;
+            let run_dir = self.means.run_dir.clone();
+            let done = self.on_disk(move |store| note::keep(&run_dir, carry, store.wish()));
+            if let Err(error) = done.await {
+                tracing::warn!(%error, "a supervisor that follows this one's crash goes by the wish: {error}");
+            }
         }
     }
 

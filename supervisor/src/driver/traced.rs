@@ -28,6 +28,7 @@ impl Driver {
     pub(super) fn set_trace(
         &mut self,
         list: Vec<TraceVariable>,
+        owner: u64,
         reply: oneshot::Sender<Result<u32, TraceRefusal>>,
     ) {
         let installed = self.machine.program().is_some() && self.machine.reason().is_none();
@@ -35,7 +36,8 @@ impl Driver {
             let _ = reply.send(Err(TraceRefusal::NotPossible));
             return;
         }
-        let token = lock(&self.sinks.trace).take_over(list.clone(), Instant::now().into_std());
+        let token =
+            lock(&self.sinks.trace).take_over(list.clone(), owner, Instant::now().into_std());
         if !self.machine.is_started() {
             // The list is kept and given to the program when it starts.
             let _ = reply.send(Ok(token));
@@ -49,6 +51,14 @@ impl Driver {
             _ => {
                 let _ = reply.send(Err(TraceRefusal::NotPossible));
             }
+        }
+    }
+
+    pub(super) fn release_trace(&mut self, owner: u64) {
+        if lock(&self.sinks.trace).is_owned_by(owner) {
+            // Nobody is there to be answered.
+            let (reply, _) = oneshot::channel();
+            self.set_trace(Vec::new(), owner, reply);
         }
     }
 

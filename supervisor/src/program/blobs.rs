@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -47,6 +47,19 @@ pub struct TransferArea {
     used: AtomicU64,
     names: AtomicU64,
     touched: Mutex<Option<Instant>>,
+    /// How many are at work for clients.
+    busy: AtomicUsize,
+}
+
+/// Somebody works on what a client sent, for as long as this is kept.
+#[derive(Debug)]
+pub struct Busy(Arc<TransferArea>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl TransferArea {
@@ -69,12 +82,16 @@ impl TransferArea {
             used: AtomicU64::new(0),
             names: AtomicU64::new(0),
             touched: Mutex::default(),
+            busy: AtomicUsize::new(0),
         }))
     }
 
-    /// When a client last sent something; `None`: never.
+    /// When a client last sent something, or had us work on it; `None`: never.
     #[must_use]
     pub fn touched(&self) -> Option<Instant> {
+        if self.busy.load(Ordering::Relaxed) > 0 {
+            return Some(Instant::now());
+        }
         *self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -114,6 +131,13 @@ impl Blobs {
     #[must_use]
     pub fn new(area: Arc<TransferArea>) -> Self {
         Self { area, blobs: HashMap::new(), bytes: 0, pending: None }
+    }
+
+    /// To be kept while these blobs are worked on: that may take longer than a client is silent otherwise.
+    #[must_use]
+    pub fn busy(&self) -> Busy {
+        self.area.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(self.area.clone())
     }
 
     /// Drops all that is under way.

@@ -103,17 +103,22 @@ impl Store {
         }
     }
 
-    /// Where a rollback leads: the program that the current one replaced, or the one that was forgotten.
+    /// Where a rollback leads: the program that the current one replaced, or the one that was forgotten. If the
+    /// current one does not tell any more it is the newest of those before it.
     ///
     /// # Errors
     /// A link or a manifest cannot be read.
     pub fn former(&self) -> io::Result<Option<ProgramInfo>> {
+        let installed = self.installed()?;
         let id = match self.linked("current")? {
-            Some(current) => self.manifest(&current)?.replaces,
+            Some(current) => match self.manifest(&current) {
+                Ok(manifest) => manifest.replaces,
+                Err(_) => installed.iter().filter(|id| **id < current).max().cloned(),
+            },
             None => self.linked("forgotten")?,
         };
         match id {
-            Some(id) if self.installed()?.contains(&id) => Ok(Some(self.manifest(&id)?.info())),
+            Some(id) if installed.contains(&id) => Ok(Some(self.manifest(&id)?.info())),
             _ => Ok(None),
         }
     }
@@ -177,9 +182,29 @@ impl Store {
     /// # Errors
     /// The disk's words; then the old one is still current.
     pub fn commit(&self, program: &ProgramInfo) -> io::Result<()> {
-        durable::replace_link(&self.dir.join("current"), &Path::new("programs").join(&program.id))?;
-        durable::remove_if_there(&self.dir.join("forgotten"))?;
-        self.prune()
+        let link = self.dir.join("current");
+        let before = self.linked("current")?;
+        // It may be switched and not be durable. Who is told of an error goes on with the old one, and so must a boot.
+        durable::replace_link(&link, &place(&program.id)).inspect_err(|_| self.put_back(before))?;
+        // It is current, whatever becomes of those that are not.
+        if let Err(error) = durable::remove_if_there(&self.dir.join("forgotten")) {
+            tracing::warn!(%error, "what was forgotten stays: {error}");
+        }
+        self.prune();
+        Ok(())
+    }
+
+    /// Makes the program current again that was, if another one is already.
+    fn put_back(&self, before: Option<ProgramId>) {
+        let link = self.dir.join("current");
+        let done = match (self.linked("current"), before) {
+            (Ok(now), before) if now == before => Ok(()),
+            (_, Some(id)) => durable::replace_link(&link, &place(&id.to_string())),
+            (_, None) => durable::remove_if_there(&link),
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "which program is current shows at the next start only: {error}");
+        }
     }
 
     /// Forgets the current program; a rollback brings it back.
@@ -199,9 +224,14 @@ impl Store {
     /// Removes a program that was staged and is not wanted.
     ///
     /// # Errors
-    /// The disk's words; it is swept up at the next start.
+    /// It is the current or the forgotten one, or the disk's words; it is swept up at the next start.
     pub fn discard(&self, program: &ProgramInfo) -> io::Result<()> {
         let _names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        for link in ["current", "forgotten"] {
+            if self.linked(link)?.is_some_and(|id| id.to_string() == program.id) {
+                return Err(io::Error::other(format!("{} is the {link} program", program.id)));
+            }
+        }
         self.remove(&program.id)
     }
 
@@ -267,16 +297,26 @@ impl Store {
         Ok(self.installed()?.iter().map(|id| id.sequence).max().unwrap_or(0) + 1)
     }
 
-    /// Removes all programs but the current one and those it came from.
-    fn prune(&self) -> io::Result<()> {
+    /// Removes all programs but the current one and those it came from, as far as possible.
+    fn prune(&self) {
+        if let Err(error) = self.try_to_prune() {
+            tracing::warn!(%error, "programs that nobody needs any more are kept: {error}");
+        }
+    }
+
+    fn try_to_prune(&self) -> io::Result<()> {
         let _names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let installed = self.installed()?;
         let mut kept = Vec::new();
         let mut next = self.newest_kept()?;
-        while let Some(id) = next.take_if(|_| kept.len() < KEPT) {
-            next = self.manifest(&id).ok().and_then(|manifest| manifest.replaces);
+        // The current one is looked at in any case: which are to be kept is known only from what it says.
+        while let Some(id) =
+            next.take_if(|id| kept.is_empty() || (kept.len() < KEPT && installed.contains(id)))
+        {
+            next = self.manifest(&id)?.replaces;
             kept.push(id);
         }
-        for id in self.installed()? {
+        for id in installed {
             // A larger number than the current one's may be staged by another connection right now.
             let is_later = kept.first().is_some_and(|current| id.sequence > current.sequence);
             if !kept.contains(&id) && !is_later {
@@ -313,8 +353,14 @@ impl Store {
                 self.remove(&id.to_string())?;
             }
         }
-        self.prune()
+        self.prune();
+        Ok(())
     }
+}
+
+/// What a link to a program says.
+fn place(id: &str) -> PathBuf {
+    Path::new("programs").join(id)
 }
 
 /// Gives a blob's file a second name in the program's directory, and syncs and digests its content.

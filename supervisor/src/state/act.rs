@@ -13,7 +13,7 @@ use super::{
 /// How long a killed worker may take to disappear before people are told.
 pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const SHUTTING_DOWN: &str = "the runtime is shutting down";
-const NEXT_STEP: &str =
+pub(super) const NEXT_STEP: &str =
     "start it again, transfer a corrected program, or go back with `plcctl rollback`";
 
 impl Machine {
@@ -72,7 +72,7 @@ impl Machine {
             return self.hand_over(Carry::Run);
         }
         self.effects.push(Effect::Launch(job.program.clone()));
-        State::Loading { job, deadline: self.now + self.policy.load_timeout }
+        State::Loading { job, deadline: self.now + self.policy.launch_timeout() }
     }
 
     pub(super) fn order_start(&mut self, job: Job) -> State {
@@ -128,8 +128,12 @@ impl Machine {
     }
 
     pub(super) fn set_wish(&mut self, wish: Wish) {
-        if self.wish != wish {
+        if let (Wish::Stop, Some(after_sleep)) = (wish, &mut self.asleep) {
+            *after_sleep = Carry::Rest;
+        }
+        if self.wish != wish || self.wish_unwritten {
             self.wish = wish;
+            self.wish_unwritten = false;
             self.effects.push(Effect::WriteWish(wish));
         }
     }

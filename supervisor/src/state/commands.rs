@@ -26,7 +26,7 @@ impl Machine {
     }
 
     pub(super) fn on_start(&mut self, state: State, ticket: Ticket) -> State {
-        if self.asleep {
+        if self.asleep.is_some() {
             self.refuse(ticket, GOING_TO_SLEEP.into());
             return state;
         }

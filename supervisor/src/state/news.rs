@@ -6,6 +6,25 @@ use plc_api::log::LogLevel;
 use super::{Done, Effect, Ending, Failure, Machine, Origin, State, Then, WatchdogAction};
 
 impl Machine {
+    /// The wait for a worker is over, and what it is given for loading begins.
+    pub(super) fn on_greeted(&mut self, state: State) -> State {
+        match state {
+            State::Loading { job, .. } => {
+                State::Loading { job, deadline: self.now + self.policy.load_timeout }
+            }
+            state @ (State::Empty
+            | State::Stopped
+            | State::Committing { .. }
+            | State::Loaded
+            | State::Starting { .. }
+            | State::Started
+            | State::Ending { .. }
+            | State::Forgetting { .. }
+            | State::Broken { .. }
+            | State::Off) => state,
+        }
+    }
+
     pub(super) fn on_loaded(&mut self, state: State, result: Result<(), String>) -> State {
         match (state, result) {
             (State::Loading { job, .. }, Ok(())) => match job.origin {
@@ -224,13 +243,26 @@ impl Machine {
         }
     }
 
-    /// The program did not stop in time. What was to follow is given up, but for what needs nothing of it.
+    /// The program did not stop in time. What was to follow is given up, but for what needs nothing of it, and for
+    /// the restart of what has failed already.
     pub(super) fn kill_late(&mut self, ending: Ending, then: Then) -> State {
         let seconds = self.policy.stop_timeout.as_secs_f32();
         let reason = format!("the program did not stop within {seconds} s and was killed");
-        let reason = self.crash(reason);
+        // What failed before it was to stop was counted then, and the restart policy has decided.
+        let is_counted = match &then {
+            Then::Run(job) => job.origin == Origin::Again,
+            Then::Break(_) => ending.ran,
+            Then::Rest | Then::Forget(_) | Then::Off => false,
+        };
+        let reason = if is_counted {
+            self.note(LogLevel::Critical, reason.clone());
+            reason
+        } else {
+            self.crash(reason)
+        };
         let mut failure = match then {
             Then::Rest => Failure::new(reason),
+            then @ Then::Run(_) if is_counted => return self.kill(then, ending.ran),
             Then::Run(job) => self.fail_job(job, reason),
             Then::Break(first) => {
                 Failure { reason: format!("{}; {reason}", first.reason), tickets: first.tickets }

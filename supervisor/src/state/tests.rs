@@ -129,10 +129,12 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("sleep", Input::Sleep(Ticket(1))),
         ("upgrade", Input::Upgrade),
         ("upgrade, then quiet", Input::Quiet),
+        ("greeted", Input::Greeted),
         ("loaded", Input::Loaded(Ok(()))),
         ("unloadable", Input::Loaded(Err("no".into()))),
         ("committed", Input::Committed(Ok(()))),
         ("disk full", Input::Committed(Err("full".into()))),
+        ("wish unwritten", Input::WishUnwritten),
         ("forgotten", Input::Forgotten(Ok(()))),
         ("running", Input::StartDone(Ok(()))),
         ("unstartable", Input::StartDone(Err("no".into()))),
@@ -235,6 +237,43 @@ fn stop_is_ordered_before_the_wish_is_written() {
     let effects = m.handle(Time::ZERO, Input::Gone("called exit(0)".into()));
     assert_eq!(replies(&effects), [(Ticket(1), true)]);
     assert_eq!(name(&m), "Stopped");
+}
+
+#[test]
+fn a_wish_that_could_not_be_written_is_written_with_the_next_decision() {
+    let mut m = in_state("Stopped");
+    let writes = |m: &mut Machine| {
+        m.handle(Time::ZERO, Input::Stop(Ticket(1))).contains(&Effect::WriteWish(Wish::Stop))
+    };
+    m.wish = Wish::Run;
+    assert!(writes(&mut m));
+    m.handle(Time::ZERO, Input::WishUnwritten);
+    assert!(writes(&mut m), "it was not kept");
+    assert!(!writes(&mut m), "now it is");
+}
+
+#[test]
+fn the_wait_for_the_worker_before_is_no_part_of_the_time_for_loading() {
+    let mut m = machine();
+    m.policy.load_timeout = Duration::from_secs(1);
+    m.handle(Time::ZERO, Input::Boot(Carry::Run));
+    assert_eq!(m.deadline(), Some(Time::from_secs(6)), "the one before may take 5 s to stop");
+    m.handle(Time::from_secs(4), Input::Greeted);
+    assert_eq!(m.deadline(), Some(Time::from_secs(5)));
+}
+
+#[test]
+fn a_program_that_hangs_is_killed_and_counted_once_and_restarted_if_the_watchdog_restarts() {
+    for (action, after) in [(WatchdogAction::Restart, "Loading"), (WatchdogAction::Stop, "Broken")]
+    {
+        let mut m = in_state("Started");
+        m.policy.watchdog = action;
+        m.handle(Time::ZERO, Input::Stalled("it stands".into()));
+        let effects = m.handle(policy().stop_timeout, Input::Deadline);
+        assert!(effects.contains(&Effect::Kill));
+        m.handle(policy().stop_timeout, Input::Gone("ended with SIGKILL".into()));
+        assert_eq!((name(&m), m.crashes()), (after, 1));
+    }
 }
 
 #[test]
@@ -347,14 +386,81 @@ fn a_program_that_stops_more_slowly_than_the_machine_sleeps_runs_again_too() {
 
 #[test]
 fn what_was_stopped_or_broken_before_sleep_is_so_after_it() {
-    for (state, wish) in [("Stopped", Wish::Stop), ("Loaded", Wish::Stop), ("Broken", Wish::Run)] {
-        let mut m = in_state(state);
-        m.wish = wish;
-        let effects = m.handle(Time::ZERO, Input::Sleep(Ticket(1)));
-        assert_eq!(replies(&effects), [(Ticket(1), true)]);
-        assert_eq!(m.handle(Time::ZERO, Input::Wake), []);
-        assert_eq!(name(&m), state);
+    for state in ["Stopped", "Loaded", "Broken"] {
+        for wish in [Wish::Stop, Wish::Run] {
+            let mut m = in_state(state);
+            m.wish = wish;
+            let effects = m.handle(Time::ZERO, Input::Sleep(Ticket(1)));
+            assert_eq!(replies(&effects), [(Ticket(1), true)]);
+            assert_eq!(m.handle(Time::ZERO, Input::Wake), []);
+            assert_eq!(name(&m), state);
+        }
     }
+}
+
+#[test]
+fn what_ran_before_sleep_runs_after_it_whatever_the_wish_unless_somebody_stopped_it() {
+    for (during, after) in [(Input::Wake, "Loading"), (Input::Stop(Ticket(2)), "Stopped")] {
+        let mut m = in_state("Started");
+        assert_eq!(m.wish, Wish::Stop);
+        m.handle(Time::ZERO, Input::Sleep(Ticket(1)));
+        m.handle(Time::ZERO, Input::StopDone);
+        m.handle(Time::ZERO, Input::Gone("called exit(0)".into()));
+        m.handle(Time::ZERO, during);
+        m.handle(Time::ZERO, Input::Wake);
+        assert_eq!(name(&m), after);
+    }
+}
+
+#[test]
+fn a_program_on_its_way_in_place_of_one_that_ran_is_started_after_a_sleep() {
+    for state in ["EndRun", "Install", "Committing"] {
+        let mut m = in_state(state);
+        let (State::Ending { then: Then::Run(job), .. }
+        | State::Loading { job, .. }
+        | State::Committing { job }) = &mut m.state
+        else {
+            panic!("{state} has no job");
+        };
+        job.start = true;
+        m.handle(Time::ZERO, Input::Sleep(Ticket(1)));
+        m.handle(Time::ZERO, Input::Wake);
+        assert_eq!(m.carry(), Some(Carry::Run), "{state}");
+    }
+}
+
+#[test]
+fn the_supervisor_after_an_unexpected_end_finds_the_plc_as_this_one_meant_it() {
+    let broken = || Some(Carry::Broken("a reason".into()));
+    let breaks = || Some(Carry::Broken(format!("a reason; {}", act::NEXT_STEP)));
+    for (state, carry) in [
+        ("Empty", Some(Carry::Rest)),
+        ("Stopped", Some(Carry::Rest)),
+        ("Install", Some(Carry::Rest)),
+        ("Loading", Some(Carry::Run)),
+        ("Committing", Some(Carry::Rest)),
+        ("Loaded", Some(Carry::Rest)),
+        ("Starting", Some(Carry::Run)),
+        ("Started", Some(Carry::Run)),
+        ("EndRest", Some(Carry::Rest)),
+        ("EndRun", Some(Carry::Rest)),
+        ("EndBreak", breaks()),
+        ("Killed", breaks()),
+        ("Forgetting", Some(Carry::Rest)),
+        ("Broken", broken()),
+        ("Off", None),
+    ] {
+        for wish in [Wish::Run, Wish::Stop] {
+            let mut m = in_state(state);
+            m.wish = wish;
+            assert_eq!(m.carry(), carry, "{state}");
+        }
+    }
+    let mut m = in_state("Started");
+    m.handle(Time::ZERO, Input::Sleep(Ticket(1)));
+    assert_eq!(m.carry(), Some(Carry::Run), "asleep");
+    m.handle(Time::ZERO, Input::Shutdown);
+    assert_eq!(m.carry(), Some(Carry::Run), "shut down in its sleep");
 }
 
 #[test]

@@ -165,6 +165,49 @@ fn a_link_that_cannot_be_read_removes_nothing() {
 }
 
 #[test]
+fn what_cannot_be_tidied_up_makes_no_installation_fail() {
+    let mut bench = bench();
+    let programs: Vec<_> = (0..3_u8).map(|n| bench.install(&[n])).collect();
+    let trash = format!("programs/.trash-{}", programs[0].id);
+    for in_the_way in ["forgotten", &trash] {
+        fs::create_dir_all(bench.dir.path().join(in_the_way).join("full")).unwrap();
+    }
+    let next = bench.install(b"next");
+    assert_eq!(bench.store.current().unwrap(), Some(next));
+}
+
+#[test]
+fn what_a_link_leads_to_is_not_discarded() {
+    let mut bench = bench();
+    let program = bench.install(b"1");
+    assert!(bench.store.discard(&program).is_err());
+    bench.store.forget().unwrap();
+    assert!(bench.store.discard(&program).is_err());
+    assert_eq!(bench.names(), [&*program.id]);
+}
+
+#[test]
+fn a_damaged_manifest_costs_no_other_program_and_leaves_a_way_back() {
+    for damage in [
+        |dir: &Path| fs::write(dir.join("manifest.toml"), "").unwrap(),
+        |dir: &Path| {
+            fs::remove_dir_all(dir).unwrap();
+        },
+    ] {
+        let mut bench = bench();
+        let programs: Vec<_> = (0..3_u8).map(|n| bench.install(&[n])).collect();
+        damage(&bench.store.program_dir(&programs[2]));
+        bench = bench.reopen();
+        assert!(bench.store.current().is_err());
+        assert!(bench.names().starts_with(&[programs[0].id.clone(), programs[1].id.clone()]));
+        let former = bench.store.former().unwrap().unwrap();
+        assert_eq!(former, programs[1]);
+        bench.store.commit(&former).unwrap();
+        assert_eq!(bench.store.current().unwrap(), Some(former));
+    }
+}
+
+#[test]
 fn a_missing_blob_leaves_nothing_behind() {
     let mut bench = bench();
     let request = InstallRequest {
