@@ -6,6 +6,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     thread,
+    time::Duration,
 };
 
 use plc_api::plc::ConnectionInfo;
@@ -25,6 +26,13 @@ const LEGACY: &str = "[pyros]\nlegacy_tls = true\n";
 
 /// OpenSSL's client with TLS 1.0; its own security level would forbid it.
 const TLS_1_0: [&str; 3] = ["-tls1", "-cipher", "PSK-AES256-CBC-SHA:@SECLEVEL=0"];
+
+/// A hello of TLS 1.2 that says nothing.
+const HELLO: &[u8] = &{
+    let mut hello = [0; 50];
+    *hello.first_chunk_mut().unwrap() = *b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x03";
+    hello
+};
 
 /// Transfers a program, runs it, stops it.
 fn work(mut ide: Ide) {
@@ -78,6 +86,23 @@ fn a_stunnel_of_the_manual_whose_version_nobody_chose_comes_as_often_as_it_likes
         assert_eq!(stunnel.ide(Generation::Erpc12).status(), "Empty");
     }
     assert!(!tls.log().contains("refused"), "{}", tls.log());
+}
+
+#[test]
+fn an_ide_whose_first_bytes_take_a_second_is_not_taken_for_one_that_waits() {
+    let desk = Desk::start();
+    let tls = TlsPort::beside(&desk);
+    let stunnel = Stunnel::before(&tls, "");
+    let mut ide = TcpStream::connect((Ipv4Addr::LOCALHOST, stunnel.port())).unwrap();
+    let _ = tls.wait_log("connected with the key of anna, ");
+    // So slow a line, of which this machine has none.
+    thread::sleep(Duration::from_secs(1));
+    // GetPLCstatus of an eRPC client, and the head of what it is answered with.
+    ide.write_all(b"\x8f\xac\x08\x00\x06\x44\x00\x04\x01\x01\x02\x00\x00\x00").unwrap();
+    ide.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answer = [0; 10];
+    ide.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[6..], [2, 4, 1, 1], "{answer:x?}");
 }
 
 #[test]
@@ -281,11 +306,22 @@ fn a_source_that_fails_too_often_is_told_to_wait_and_a_key_brings_it_in_at_any_p
         assert!(said.contains("TLS_AES_128_GCM_SHA256"), "{said}");
     }
     assert!(!tls.log().contains("refused"));
-    // A hello that says nothing.
-    let hello = [&b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x03"[..], &[0; 39]].concat();
+    assert_is_told_to_wait(&tls, HELLO);
+}
+
+#[test]
+fn who_speaks_an_old_tls_is_told_to_wait_like_others_and_the_supervisor_is_left_alone() {
+    let desk = Desk::start();
+    let tls = TlsPort::beside(&desk);
+    let mut old = HELLO.to_vec();
+    old[10] = 1;
+    assert_is_told_to_wait(&tls, &old);
+}
+
+fn assert_is_told_to_wait(tls: &TlsPort, hello: &[u8]) {
     for _ in 0..200 {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, tls.port())).unwrap();
-        stream.write_all(&hello).unwrap();
+        stream.write_all(hello).unwrap();
         let _ = stream.read(&mut [0; 64]);
         if tls.log().contains("it failed too many handshakes") {
             return;

@@ -26,13 +26,39 @@ use crate::{
     codec::{Codec, Malformed, Received},
     detect::{Detected, detect},
     erpc::Erpc,
-    pyro3::{self, Pyro3, header::WireVersion, shared::Shared},
+    pyro3::{
+        self, Pyro3,
+        header::{self, WireVersion},
+        shared::Shared,
+    },
     pyro5::Pyro5,
 };
 
-/// How long a peer may be silent before it counts as one that waits for us to speak: every client that speaks first does
-/// so in the same breath as it connects, and the others pay this once for each connection.
-const SILENCE: Duration = Duration::from_millis(300);
+/// What the peer's bytes come through. It decides how long a peer may be silent before it counts as one that waits for us
+/// to speak, as those of Pyro3 do: every other client speaks as soon as it is connected, but its bytes may be under way
+/// for a while. Who waits pays for it with each connection; an IDE of Pyro3 makes one or two in a session, and waits for
+/// a minute or for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// TCP. A tunnel may be behind it: that of SSH connects here a round trip before it lets its client speak, and by
+    /// satellite this is more than half a second.
+    Plain,
+    /// TLS 1.2 or later. Our side of a handshake may end a round trip before the peer's, whose first bytes may be lost
+    /// and sent again. Of Pyro3 is here only who comes through stunnel.
+    Tls,
+    /// TLS 1.0, which only IDEs of Pyro3 speak.
+    LegacyTls,
+}
+
+impl Line {
+    const fn silence(self) -> Duration {
+        Duration::from_millis(match self {
+            Self::Plain => 1200,
+            Self::Tls => 3000,
+            Self::LegacyTls => 300,
+        })
+    }
+}
 
 /// An IDE's two connections meet nowhere else than in its connector's process.
 static SHARED: Shared = Shared::new();
@@ -55,9 +81,21 @@ pub enum ConversationError {
     /// The peer does nothing, even when it was spoken to.
     #[error("the peer is silent")]
     Silent,
-    /// The key that the peer has shown to have counts no more.
-    #[error("its key is taken away: {0}")]
-    Revoked(String),
+    /// The supervisor does not serve this peer, or its key counts no more.
+    #[error("the runtime does not let it in: {0}")]
+    Refused(String),
+    /// The peer began only when it had been taken for one of Pyro3, or answered what is none.
+    #[error(
+        "it said nothing for {} ms and was greeted in Pyro3, which it does not speak ({detected:?}): on so slow a line \
+         nothing else can be told from Pyro3",
+        silence.as_millis()
+    )]
+    Late {
+        /// How long it was waited for.
+        silence: Duration,
+        /// What its bytes look like.
+        detected: Detected,
+    },
     /// The peer speaks TLS, which this port does not.
     #[error("the peer speaks TLS, which is not served on this port")]
     Tls,
@@ -66,15 +104,15 @@ pub enum ConversationError {
     UnknownProtocol,
 }
 
-/// Talks with the IDE at the other end of `stream` until it closes the connection.
+/// Talks with the IDE at the other end of `stream`, which came through this `line`, until it closes the connection.
 ///
 /// # Errors
 /// Every [`ConversationError`]; the connection is of no use then.
-pub async fn converse<S>(stream: S, session: Session) -> Result<(), ConversationError>
+pub async fn converse<S>(line: Line, stream: S, session: Session) -> Result<(), ConversationError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    converse_with(WireVersion::default(), stream, session).await
+    converse_with(WireVersion::default(), line, stream, session).await
 }
 
 /// The same, with Pyro3 in this wire version.
@@ -83,6 +121,7 @@ where
 /// As [`converse`].
 pub async fn converse_with<S>(
     pyro3: WireVersion,
+    line: Line,
     stream: S,
     session: Session,
 ) -> Result<(), ConversationError>
@@ -91,12 +130,13 @@ where
 {
     let (reader, writer) = tokio::io::split(stream);
     let mut wire = Wire { intake: Intake::new(reader), writer, session };
-    let detected = match timeout(SILENCE, wire.first_bytes()).await {
+    let silence = line.silence();
+    let detected = match timeout(silence, wire.first_bytes()).await {
         Ok(detected) => detected?,
-        Err(_) if wire.intake.buffered().is_empty() => return wire.speak_first(pyro3).await,
-        Err(_) => timeout(FIRST_BYTES_DEADLINE, wire.first_bytes())
-            .await
-            .unwrap_or(Ok(Some(Detected::Need(0))))?,
+        Err(_) if wire.intake.buffered().is_empty() => {
+            return wire.speak_first(pyro3, silence).await;
+        }
+        Err(_) => wire.first_bytes_in_time().await?,
     };
     debug!(peer = wire.session.peer(), ?detected, "protocol");
     match detected {
@@ -134,15 +174,28 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
         Ok(None)
     }
 
-    /// Speaks to a peer that waits for it, as those of Pyro3 do.
-    async fn speak_first(mut self, version: WireVersion) -> Result<(), ConversationError> {
+    /// The same, for a peer that had its chance; [`Detected::Need`] if that is over.
+    async fn first_bytes_in_time(&mut self) -> io::Result<Option<Detected>> {
+        let first = timeout(FIRST_BYTES_DEADLINE, self.first_bytes()).await;
+        first.unwrap_or(Ok(Some(Detected::Need(0))))
+    }
+
+    /// Speaks to a peer that waits for it, as those of Pyro3 do, after so long a silence.
+    async fn speak_first(
+        mut self,
+        version: WireVersion,
+        silence: Duration,
+    ) -> Result<(), ConversationError> {
         debug!(peer = self.session.peer(), "protocol of those who wait to be spoken to: Pyro3");
         self.send(&pyro3::greeting(version, unique())).await?;
-        match timeout(FIRST_BYTES_DEADLINE, self.intake.more()).await {
-            Ok(Ok(true)) => self.talk(Pyro3::new(version, unique(), &SHARED)).await,
-            Ok(Ok(false)) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(ConversationError::Silent),
+        match self.first_bytes_in_time().await? {
+            None => Ok(()),
+            Some(Detected::Need(_)) => Err(ConversationError::Silent),
+            // Those of Pyro3 never speak first, so they are unknown there.
+            Some(Detected::Unknown) if self.intake.buffered().starts_with(header::TAG) => {
+                self.talk(Pyro3::new(version, unique(), &SHARED)).await
+            }
+            Some(detected) => Err(ConversationError::Late { silence, detected }),
         }
     }
 
@@ -150,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
         loop {
             let frame = tokio::select! {
                 frame = self.intake.frame(|bytes| codec.measure(bytes)) => frame?,
-                reason = self.session.revoked() => return Err(ConversationError::Revoked(reason)),
+                reason = self.session.revoked() => return Err(ConversationError::Refused(reason)),
             };
             let Some(frame) = frame else {
                 return Ok(());
@@ -171,6 +224,9 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
                     let answer = codec.answer(method, Outcome::of(method, result), ticket);
                     self.send(&answer).await?;
                 }
+            }
+            if let Some(reason) = self.session.refusal().await {
+                return Err(ConversationError::Refused(reason));
             }
         }
     }

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use plc_connector::{options::Options, run::run};
-use plc_connector_pyro::{conversation::converse_with, pyro3::header::WireVersion};
+use plc_connector_pyro::{
+    conversation::{Line, converse_with},
+    pyro3::header::WireVersion,
+};
 
 /// Lets Beremiz IDEs reach the PLC, whether they speak Pyro3, Pyro5 or eRPC.
 #[derive(Parser)]
@@ -29,6 +32,6 @@ fn main() -> ExitCode {
     let CommandLine { options, pyro3_version } = CommandLine::parse();
     run("pyro", &options, move |connection| async move {
         let session = connection.caller.session(None);
-        Ok(converse_with(pyro3_version, connection.stream, session).await?)
+        Ok(converse_with(pyro3_version, Line::Plain, connection.stream, session).await?)
     })
 }

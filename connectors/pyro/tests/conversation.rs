@@ -24,7 +24,7 @@ use plc_connector::{
     session::{Session, Supervisor},
 };
 use plc_connector_pyro::{
-    conversation::{ConversationError, converse, converse_with},
+    conversation::{ConversationError, Line, converse, converse_with},
     erpc::frame::{self, Framing},
     pyro3::header::WireVersion,
     pyro5::serpent,
@@ -46,6 +46,11 @@ struct Ide {
     sequence: u8,
 }
 
+fn session(stub: &Stub, key: Option<ApiKey>) -> Session {
+    let supervisor = Supervisor { socket: stub.socket(), connector: "pyro".to_owned() };
+    Session::new(Arc::new(supervisor), "ide".to_owned(), None, key)
+}
+
 /// The number of `GetPLCID`, which is always refused here.
 const GET_PLC_ID: u8 = 3;
 
@@ -58,10 +63,18 @@ impl Ide {
     }
 
     fn with_key(stub: &Stub, key: Option<ApiKey>) -> Self {
-        let supervisor = Supervisor { socket: stub.socket(), connector: "pyro".to_owned() };
-        let session = Session::new(Arc::new(supervisor), "ide".to_owned(), None, key);
+        Self::through(Line::Plain, stub, key)
+    }
+
+    /// One that waits to be spoken to, where that does not take long.
+    fn of_pyro3(stub: &Stub) -> Self {
+        Self::through(Line::LegacyTls, stub, None)
+    }
+
+    fn through(line: Line, stub: &Stub, key: Option<ApiKey>) -> Self {
         let (stream, theirs) = duplex(4096);
-        Self { stream, conversation: tokio::spawn(converse(theirs, session)), sequence: 0 }
+        let conversation = tokio::spawn(converse(line, theirs, session(stub, key)));
+        Self { stream, conversation, sequence: 0 }
     }
 
     /// An eRPC call in the older framing; the reply's body.
@@ -146,6 +159,50 @@ async fn a_conversation_ends_with_its_key_whatever_the_ide_does() {
     stub.refuse("the key of anna was revoked").await;
     let error = ide.conversation.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("the key of anna was revoked"), "{error}");
+}
+
+#[tokio::test]
+async fn a_conversation_ends_with_its_key_even_if_the_ide_leaves_no_moment_to_look() {
+    let mut stub = Stub::new(obedient);
+    let key = ApiKey { id: "anna".to_owned(), secret: SecretText::new("a secret of a test") };
+    let mut ide = Ide::with_key(&stub, Some(key));
+    let _ = ide.erpc(GET_STATUS, b"").await;
+    stub.refuse("the key of anna was revoked").await;
+    // About this nobody needs to be asked.
+    let call = frame::frame(Framing::FourBytes, &[0, GET_PLC_ID, 1, 1, 9, 0, 0, 0]).unwrap();
+    let (mut answers, mut calls) = tokio::io::split(ide.stream);
+    let asking = async {
+        let calls_at_once = call.repeat(100);
+        while calls.write_all(&calls_at_once).await.is_ok() {}
+    };
+    let reading = async { tokio::io::copy(&mut answers, &mut tokio::io::sink()).await };
+    let talking = async { tokio::join!(asking, reading) };
+    let _ = timeout(Duration::from_secs(60), talking).await.expect("it goes on");
+    let error = ide.conversation.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("the key of anna was revoked"), "{error}");
+}
+
+#[tokio::test]
+async fn who_may_stay_no_longer_is_sent_away_without_a_further_call() {
+    let mut stub = Stub::new(obedient);
+    let mut ide = Ide::new(&stub);
+    assert!(is_reachable(&ide.status().await));
+    stub.refuse("local_peers = \"plc\" leaves it to root").await;
+    let end = timeout(Duration::from_secs(60), ide.conversation).await.expect("it goes on");
+    let error = end.unwrap().unwrap_err();
+    assert!(error.to_string().contains("local_peers"), "{error}");
+}
+
+#[tokio::test]
+async fn whom_the_supervisor_refuses_is_answered_once_and_sent_away() {
+    let mut stub = Stub::new(obedient);
+    stub.refuse("local_peers = \"plc\" leaves it to root").await;
+    let mut ide = Ide::new(&stub);
+    assert!(!is_reachable(&ide.status().await));
+    let end = timeout(Duration::from_secs(60), ide.conversation).await.expect("it goes on");
+    let error = end.unwrap().unwrap_err();
+    assert!(error.to_string().contains("local_peers"), "{error}");
+    assert_eq!(stub.hellos().len(), 1, "the supervisor was asked again");
 }
 
 #[tokio::test]
@@ -295,6 +352,32 @@ async fn a_peer_that_speaks_slowly_is_not_taken_for_one_that_waits() {
     assert_eq!(answer[4..8], [2, 4, 1, 1], "{answer:x?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_peer_whose_first_bytes_are_under_way_for_long_is_heard_in_its_own_protocol() {
+    for (line, under_way) in [(Line::Plain, 1000), (Line::Tls, 2500)] {
+        let stub = Stub::new(obedient);
+        let mut ide = Ide::through(line, &stub, None);
+        tokio::time::sleep(Duration::from_millis(under_way)).await;
+        assert!(is_reachable(&ide.status().await));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_line_that_is_slower_still_the_log_speaks() {
+    let pyro5 = &b"PYRO\x01\xf6\x01\x04"[..];
+    let erpc = b"\x08\x00\x06\x44\x00\x04\x01\x01\x02\x00\x00\x00";
+    for (late, name) in [(pyro5, "Pyro5"), (erpc, "Erpc"), (b"GET / HTTP/1.1\r\n\r\n", "Unknown")] {
+        let stub = Stub::new(obedient);
+        let mut ide = Ide::new(&stub);
+        // The greeting.
+        let _ = ide.stream.read_u8().await.unwrap();
+        ide.stream.write_all(late).await.unwrap();
+        let error = ide.conversation.await.unwrap().unwrap_err().to_string();
+        assert!(error.contains("nothing for 1200 ms") && error.contains(name), "{error}");
+        assert!(error.contains("so slow a line"), "{error}");
+    }
+}
+
 impl Ide {
     /// Waits to be spoken to and answers, as Pyro3 does; the object's id.
     async fn greet_pyro3(&mut self, version: u8) -> Vec<u8> {
@@ -338,7 +421,7 @@ impl Ide {
 #[tokio::test]
 async fn a_pyro3_ide_starts_the_plc_and_sees_it_run() {
     let stub = Stub::new(obedient);
-    let mut ide = Ide::new(&stub);
+    let mut ide = Ide::of_pyro3(&stub);
     let id = ide.greet_pyro3(5).await;
     assert_eq!(ide.call_pyro3(&id, "_r_ha", b"U\x08GetPLCIDt").await, b"\x80\x02K\x01.");
     assert_eq!(ide.call_pyro3(&id, "GetPLCID", b"t").await, b"\x80\x02N.");
@@ -352,7 +435,7 @@ async fn a_pyro3_ide_starts_the_plc_and_sees_it_run() {
 #[tokio::test]
 async fn each_pyro3_ide_has_an_object_id_of_its_own() {
     let stub = Stub::new(obedient);
-    let (mut one, mut other) = (Ide::new(&stub), Ide::new(&stub));
+    let (mut one, mut other) = (Ide::of_pyro3(&stub), Ide::of_pyro3(&stub));
     assert_ne!(one.greet_pyro3(5).await, other.greet_pyro3(5).await);
 }
 
@@ -364,7 +447,7 @@ async fn a_whole_program_reaches_the_supervisor_in_chunks() {
         Request::Install(_) => Ok(Reply::Installed { program_id: "1-x".to_owned() }),
         _ => Ok(Reply::Done),
     });
-    let mut ide = Ide::new(&stub);
+    let mut ide = Ide::of_pyro3(&stub);
     let id = ide.greet_pyro3(5).await;
     let library = vec![7; (2 << 20) + 5];
     let length = u32::try_from(library.len()).unwrap().to_le_bytes();
@@ -396,7 +479,7 @@ async fn a_whole_program_reaches_the_supervisor_in_chunks() {
 #[tokio::test]
 async fn a_hostile_pickle_is_answered_and_ends_the_conversation() {
     let stub = Stub::new(obedient);
-    let mut ide = Ide::new(&stub);
+    let mut ide = Ide::of_pyro3(&stub);
     ide.greet_pyro3(5).await;
     ide.send_pyro3(5, b"cos\nsystem\n(S'true'\ntR.").await;
     let answer = ide.receive_pyro3().await;
@@ -409,10 +492,9 @@ async fn a_hostile_pickle_is_answered_and_ends_the_conversation() {
 #[tokio::test]
 async fn wire_version_4_is_spoken_where_it_is_set() {
     let stub = Stub::new(obedient);
-    let supervisor = Supervisor { socket: stub.socket(), connector: "pyro".to_owned() };
-    let session = Session::new(Arc::new(supervisor), "ide".to_owned(), None, None);
     let (stream, theirs) = duplex(4096);
-    let conversation = tokio::spawn(converse_with(WireVersion::Four, theirs, session));
+    let talk = converse_with(WireVersion::Four, Line::LegacyTls, theirs, session(&stub, None));
+    let conversation = tokio::spawn(talk);
     let mut ide = Ide { stream, conversation, sequence: 0 };
     assert_eq!(ide.greet_pyro3(4).await.len(), 32);
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use openssl::error::ErrorStack;
+use openssl::{error::ErrorStack, ssl::SslVersion};
 use plc_connector::{
     api::{
         client::CallError,
@@ -22,7 +22,7 @@ use plc_connector::{
     places::Source,
     serve::{Caller, Chain as Causes, Connection, Ended},
 };
-use plc_connector_pyro::conversation::converse;
+use plc_connector_pyro::conversation::{Line, converse};
 use plc_journal::message_id::ACCESS_REFUSED;
 use plc_keys::{Id, Key, KeyFiles, KeySet};
 use thiserror::Error;
@@ -137,7 +137,7 @@ impl Port {
         info!(%peer, identity = %id, "{peer} connected with the key of {id}, {version}, {suite}");
         let secret = SecretText::new(secret.reveal());
         let key = ApiKey { id: id.as_str().to_owned(), secret };
-        let result = converse(&mut stream, caller.session(Some(key))).await;
+        let result = converse(line(&stream), &mut stream, caller.session(Some(key))).await;
         // Whether the peer hears it does not matter.
         let _ = timeout(FAREWELL, stream.shutdown()).await;
         Ok(result?)
@@ -154,11 +154,15 @@ impl Port {
         let versions = match hello {
             Hello::NotTls => return Err(Refused::Plain),
             Hello::Modern => Versions::Modern,
-            Hello::Legacy => legacy(caller).await?,
+            Hello::Legacy => Versions::Legacy,
         };
         let source = Source::of(caller.address.ip());
         if !self.pace.begin(source, Instant::now()) {
             return Err(Refused::TooMany);
+        }
+        // Only now, so that not even the supervisor is asked at a stranger's pace.
+        if versions == Versions::Legacy {
+            may_be_legacy(caller).await?;
         }
         let ssl = self.contexts.begin(versions, self.keys())?;
         let bytes = tokio::io::join(Cursor::new(first).chain(reader), writer);
@@ -232,17 +236,21 @@ async fn first_bytes(reader: &mut OwnedReadHalf) -> Result<(Hello, Vec<u8>), Ref
     }
 }
 
-/// The versions for a client that speaks none newer than TLS 1.1.
-async fn legacy(caller: &Caller) -> Result<Versions, Refused> {
+/// Whether a client is let in that speaks no TLS newer than 1.1.
+async fn may_be_legacy(caller: &Caller) -> Result<(), Refused> {
     match caller.settings().await {
         Ok(settings) if settings.legacy_tls => {
             let peer = caller.address;
             limited!(warn, %peer, "{peer} comes with TLS 1.0, whose protection is weak: legacy_tls = true lets it in");
-            Ok(Versions::Legacy)
+            Ok(())
         }
         Ok(_) => Err(Refused::TooOld),
         Err(error) => Err(Refused::Unasked(error)),
     }
+}
+
+fn line(stream: &SslStream<Bytes>) -> Line {
+    if stream.ssl().version2() == Some(SslVersion::TLS1) { Line::LegacyTls } else { Line::Tls }
 }
 
 fn suite(stream: &SslStream<Bytes>) -> &'static str {

@@ -2,9 +2,9 @@
 //! Who has a place: so many connections in all, so many from one source, and of both only so many newcomers.
 //!
 //! A newcomer has shown nothing yet that tells it from somebody who only takes places; it is *settled* when it has
-//! shown a key, made its first call or joined a session ([`Standing::settle`]). Where newcomers have all that they may have, one of them
-//! gives way to the next, and first those who have not said a word: so silent ones keep nobody out, and whoever is
-//! settled keeps its place.
+//! shown a key, made its first call that the supervisor lets in, or joined a session ([`Standing::settle`]). Where
+//! newcomers have all that they may have, one of them gives way to the next, and first those who have not said a word:
+//! so silent ones keep nobody out, and whoever is settled keeps its place.
 
 use std::{
     net::{IpAddr, Ipv6Addr},

@@ -12,7 +12,7 @@ use plc_api::{
     key::ApiKey,
     limits,
     log::{LogLevel, LogMessage},
-    message::{ApiError, ExtraFile, InstallRequest, Reply, Request, WhenRunning},
+    message::{ApiError, ExtraFile, InstallRequest, Refusal, Reply, Request, WhenRunning},
     plc::{PlcStatus, Snapshot},
     program::{BlobId, FileName, ProgramMd5},
     trace::{TraceRefusal, TraceVariable},
@@ -40,7 +40,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(120);
 const RECONNECT_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is tried meanwhile.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
-/// After all that was in vain, calls are refused at once for this long.
+/// After all that was in vain, or the supervisor has said no, calls are refused at once for this long.
 const RETRY_PAUSE: Duration = Duration::from_millis(1000);
 
 /// Takes what is inside the one reply that fits.
@@ -70,9 +70,12 @@ pub struct Session {
     key: Option<ApiKey>,
     client: Option<Client>,
     no_attempt_before: Option<Instant>,
+    /// The supervisor's answer to the last attempt, if that was no.
+    refusal: Option<Refusal>,
     view: View,
     upload: Option<Upload>,
-    /// Of a peer that has made no call yet.
+    has_called: bool,
+    /// Until a call of the peer is let in by the supervisor.
     unsettled: Option<Standing>,
 }
 
@@ -93,13 +96,15 @@ impl Session {
             key,
             client: None,
             no_attempt_before: None,
+            refusal: None,
             view: View::default(),
             upload: None,
+            has_called: false,
             unsettled: None,
         }
     }
 
-    /// Lets the first call settle the peer that has this standing.
+    /// Lets the first call that the supervisor lets in settle the peer that has this standing.
     pub(crate) fn settling(mut self, standing: Standing) -> Self {
         self.unsettled = Some(standing);
         self
@@ -155,9 +160,7 @@ impl Session {
     /// A call that is dropped may still be carried out.
     pub async fn execute(&mut self, call: PlcCall) -> Result<PlcAnswer, CallRefused> {
         let (name, begun) = (call.name(), Instant::now());
-        if let Some(standing) = self.unsettled.take() {
-            standing.settle();
-        }
+        self.has_called = true;
         let result = self.dispatch(call).await;
         let elapsed_ms = begun.elapsed().as_millis();
         match &result {
@@ -226,12 +229,12 @@ impl Session {
         }
     }
 
-    /// Waits until the key of this session is taken away, and says why it is over; for ever without a key.
+    /// Waits until the supervisor lets this peer in no more, and says why; for ever while one without a key has made no call.
     ///
     /// # Cancel safety
     /// Cancel safe.
     pub async fn revoked(&mut self) -> String {
-        if self.key.is_none() {
+        if self.key.is_none() && self.client.is_none() {
             return std::future::pending().await;
         }
         loop {
@@ -244,6 +247,16 @@ impl Session {
                 Err(_) => sleep(RETRY_PAUSE).await,
             }
         }
+    }
+
+    /// Why the supervisor does not let this peer in, if that was its answer. It is asked now where the peer has come with a
+    /// key and there is no connection: a peer whose calls leave no time for [`Self::revoked`] does not outlive its key.
+    pub async fn refusal(&mut self) -> Option<String> {
+        if self.key.is_some() {
+            // Only what it says about the peer counts here.
+            let _ = self.connected().await;
+        }
+        self.refusal.as_ref().map(|refusal| refusal.reason.clone())
     }
 
     async fn purge(&mut self) -> Result<PlcAnswer, CallRefused> {
@@ -415,13 +428,18 @@ impl Session {
                 client
             }
         };
+        if let Some(standing) = self.unsettled.take_if(|_| self.has_called) {
+            standing.settle();
+        }
         Ok(self.client.insert(client))
     }
 
     async fn connect(&mut self) -> Result<Client, CallError> {
         if self.no_attempt_before.is_some_and(|t| Instant::now() < t) {
-            return Err(lost("tried a moment ago"));
+            let refusal = self.refusal.clone();
+            return Err(refusal.map_or_else(|| lost("tried a moment ago"), CallError::from));
         }
+        self.refusal = None;
         let give_up = Instant::now() + RECONNECT_PATIENCE;
         let Supervisor { socket, connector } = &*self.supervisor;
         let error = loop {
@@ -438,7 +456,10 @@ impl Session {
                 }
                 Ok(Err(CallError::Lost(_))) => sleep(RECONNECT_PAUSE).await,
                 // It is there, and its word counts.
-                Ok(Err(error @ CallError::Refused(_))) => return Err(error),
+                Ok(Err(CallError::Refused(refusal))) => {
+                    self.refusal = Some(refusal.clone());
+                    break refusal.into();
+                }
                 Ok(Err(error)) => break error,
                 Err(_) => break lost("it does not answer the greeting"),
             }

@@ -8,16 +8,20 @@
     reason = "a test fails by panicking"
 )]
 
+mod stub;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use plc_connector::{
     admission::RefusedUsers,
+    call::PlcCall,
     listen,
     places::{CONNECTIONS_PER_SOURCE, NEWCOMERS_PER_SOURCE},
     serve::{Connection, Ended, Finished, Service, serve},
     session::Supervisor,
     stop::StopWatch,
 };
+use stub::{Stub, obey};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -31,13 +35,24 @@ fn listener() -> (SocketAddr, Vec<TcpListener>) {
 }
 
 fn start(listeners: Vec<TcpListener>, idle_exit: Option<Duration>) -> JoinHandle<Finished> {
-    let service = Service {
-        supervisor: Supervisor { socket: PathBuf::from("/nowhere"), connector: "test".to_owned() },
-        refused: RefusedUsers::default(),
-        idle_exit,
-    };
     let stop = StopWatch::new().unwrap();
-    tokio::spawn(serve(service, listeners, stop, echo))
+    tokio::spawn(serve(service(PathBuf::from("/nowhere"), idle_exit), listeners, stop, echo))
+}
+
+fn service(socket: PathBuf, idle_exit: Option<Duration>) -> Service {
+    let supervisor = Supervisor { socket, connector: "test".to_owned() };
+    Service { supervisor, refused: RefusedUsers::default(), idle_exit }
+}
+
+/// Makes a call for each byte, and sends the byte back.
+async fn call(connection: Connection) -> Ended {
+    let mut session = connection.caller.session(None);
+    let mut stream = connection.stream;
+    while let Ok(byte) = stream.read_u8().await {
+        let _ = session.execute(PlcCall::Status).await;
+        stream.write_u8(byte).await?;
+    }
+    Ok(())
 }
 
 /// Sends each byte back, and is settled by the first; fails at `f`, panics at `p`.
@@ -107,6 +122,26 @@ async fn who_says_nothing_gives_way_to_the_next_and_who_spoke_does_not() {
     assert!(answers(&mut last).await);
     assert!(answers(&mut first).await);
     assert!(answers(&mut silent[0]).await);
+}
+
+#[tokio::test]
+async fn a_call_settles_whom_the_supervisor_lets_in_and_nobody_else() {
+    for refused in [false, true] {
+        let mut stub = Stub::new(obey);
+        if refused {
+            stub.refuse("not you").await;
+        }
+        let (address, listeners) = listener();
+        let stop = StopWatch::new().unwrap();
+        let _serving = tokio::spawn(serve(service(stub.socket(), None), listeners, stop, call));
+        let mut streams = Vec::new();
+        for _ in 0..=NEWCOMERS_PER_SOURCE {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            assert!(answers(&mut stream).await);
+            streams.push(stream);
+        }
+        assert_eq!(answers(&mut streams[0]).await, !refused);
+    }
 }
 
 #[tokio::test]

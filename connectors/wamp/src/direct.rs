@@ -289,6 +289,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Err(error.into()),
         };
+        if matches!(frame, Frame::Ping(_)) {
+            // Its pong leaves before anything else is read: whoever only pings and never reads is no living peer.
+            in_time(self.socket.flush()).await?;
+        }
         let message = websocket::message(self.serializer, &frame);
         drop(frame);
         let steps = message.and_then(|message| match message {
@@ -364,9 +368,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
 
     /// Sends; a peer that does not take it counts as gone.
     async fn send_frame(&mut self, frame: Frame) -> Result<(), DirectError> {
-        let sent = timeout(limits::FRAME_DEADLINE, self.socket.send(frame)).await;
-        Ok(sent.map_err(io::Error::from)??)
+        in_time(self.socket.send(frame)).await
     }
+}
+
+async fn in_time(sending: impl Future<Output = Result<(), Error>>) -> Result<(), DirectError> {
+    let sent = timeout(limits::FRAME_DEADLINE, sending).await;
+    Ok(sent.map_err(io::Error::from)??)
 }
 
 async fn next(events: &mut Option<Events>) -> Event {

@@ -24,6 +24,8 @@ pub fn config() -> WebSocketConfig {
         .read_buffer_size(READ_BUFFER_BYTES)
         // What is written is to leave at once.
         .write_buffer_size(0)
+        // A message that is leaving, and the next; further pongs replace each other.
+        .max_write_buffer_size(2 * MESSAGE_BYTES)
         .max_message_size(Some(MESSAGE_BYTES))
         .max_frame_size(Some(MESSAGE_BYTES))
 }

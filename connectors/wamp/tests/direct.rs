@@ -14,7 +14,7 @@ mod stub;
 
 use std::collections::BTreeMap;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, SinkExt};
 use ide::{Ide, PATIENCE, Plc, SOURCE, hello};
 use plc_connector::{
     api::{key::SecretText, limits::CHUNK_BYTES, message::Request, wamp::DirectSettings},
@@ -30,7 +30,7 @@ use plc_connector_wamp::{
     serializer::Serializer,
 };
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Message as Frame, protocol::frame::coding::CloseCode};
 
 fn plc() -> Plc {
     Plc::new(DirectSettings::default())
@@ -331,6 +331,24 @@ async fn a_peer_that_reads_nothing_is_given_up() {
     let end = tokio::select! {
         () = asking => panic!("cannot be"),
         () = tokio::time::sleep(PATIENCE / 2) => timeout(PATIENCE, &mut ide.conversation).await,
+    };
+    let error = end.unwrap().unwrap().unwrap_err();
+    assert!(matches!(&error, DirectError::Io(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_pings_and_reads_nothing_is_given_up() {
+    let plc = plc();
+    let mut ide = plc.join(Serializer::MessagePack).await;
+    // The pongs are more than fits into the pipe.
+    let pinging = async {
+        for _ in 0..5000 {
+            let _ = ide.socket.send(Frame::Ping(vec![0; 125].into())).await;
+        }
+    };
+    let end = tokio::select! {
+        () = pinging => panic!("its pongs pile up"),
+        end = timeout(2 * PATIENCE, &mut ide.conversation) => end,
     };
     let error = end.unwrap().unwrap().unwrap_err();
     assert!(matches!(&error, DirectError::Io(_)), "{error:?}");

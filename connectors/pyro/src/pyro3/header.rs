@@ -15,7 +15,8 @@ use crate::codec::Malformed;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 18;
 
-const TAG: &[u8; 4] = b"PYRO";
+/// How every message begins.
+pub const TAG: &[u8; 4] = b"PYRO";
 
 /// Bits of the flags field.
 pub mod flags {
