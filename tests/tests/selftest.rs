@@ -4,11 +4,17 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
+    os::fd::OwnedFd,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
-use plc_tests::installed::side_by_side;
+use plc_tests::{PATIENCE, desk::descendants, installed::side_by_side};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
+};
 use serde_json::Value as Json;
 
 fn selftest(installed: &Path, scratch: &Path, arguments: &[&str]) -> Output {
@@ -70,4 +76,48 @@ fn a_missing_program_is_named_with_the_next_step() {
         said.contains("plc-local is not to be found") && said.contains("install the package"),
         "{said}"
     );
+}
+
+/// Sees whether a process ends, and ends it where it does not.
+fn ends(process: &OwnedFd) -> bool {
+    let patience = Timespec::try_from(PATIENCE).unwrap();
+    let ended = poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience)).unwrap() == 1;
+    if !ended {
+        let _ = pidfd_send_signal(process, Signal::KILL);
+    }
+    ended
+}
+
+#[test]
+fn told_to_end_in_the_middle_it_leaves_no_process_and_no_directory_and_killed_no_process() {
+    let installed = side_by_side();
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::KILL] {
+        let scratch = tempfile::tempdir().unwrap();
+        // As from a terminal, even if these tests run under nohup(1).
+        let mut selftest = Command::new("env")
+            .arg("--default-signal=HUP")
+            .arg(installed.path().join("plcctl"))
+            .arg("selftest")
+            .arg("--dir")
+            .arg(scratch.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(selftest.stdout.take().unwrap()).lines();
+        let started = lines.find(|line| line.as_ref().unwrap().contains("passed  start"));
+        assert!(started.is_some(), "the program was not started");
+        let plcctl = Pid::from_child(&selftest);
+        let open = |pid: Pid| pidfd_open(pid, PidfdFlags::empty()).ok();
+        let processes: Vec<OwnedFd> = descendants(plcctl).into_iter().filter_map(open).collect();
+        assert!(processes.len() >= 3, "local, supervisor, connector, and perhaps a worker");
+        kill_process(plcctl, signal).unwrap();
+        let status = selftest.wait().unwrap();
+        let remaining = processes.iter().filter(|process| !ends(process)).count();
+        assert_eq!(remaining, 0, "processes after {signal:?}");
+        if signal != Signal::KILL {
+            assert_eq!(status.code(), Some(1), "{signal:?}");
+            assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "{signal:?}");
+        }
+    }
 }

@@ -60,7 +60,7 @@ pub(crate) async fn run(
     let mut latency = None;
     if !args.no_latency {
         let time = Duration::from_secs(args.seconds.into());
-        let measured = latency::measure(time, &seen.settings).await;
+        let measured = latency::measure(time, &seen.scheduled()).await;
         let measured = measured.map_err(|error| {
             Failure::Failed(format!("the wake-up latency cannot be measured: {error}"))
         })?;

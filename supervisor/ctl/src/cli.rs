@@ -173,7 +173,7 @@ pub(crate) struct InstallArgs {
     pub(crate) program: PathBuf,
 
     /// A file that the program needs, or a directory of such files; may be repeated
-    #[arg(long, value_name = "FILE_OR_DIR", num_args = 1..)]
+    #[arg(long, value_name = "FILE_OR_DIR")]
     pub(crate) extra: Vec<PathBuf>,
 
     /// The IDE's name for this build, 32 hexadecimal digits [default: MD5 of PROGRAM.so]
@@ -349,6 +349,19 @@ mod tests {
     #[test]
     fn shells_complete_what_the_command_line_takes() {
         completions::are_current(Cli::command());
+    }
+
+    #[test]
+    fn extra_files_may_stand_before_or_after_the_program() {
+        for line in
+            ["--extra a --extra b p.so", "p.so --extra a --extra b", "--extra=a p.so --extra=b"]
+        {
+            let line = ["plcctl", "install"].into_iter().chain(line.split(' '));
+            let Verb::Install(args) = Cli::try_parse_from(line).unwrap().verb else {
+                unreachable!("install")
+            };
+            assert_eq!((args.program, args.extra), ("p.so".into(), vec!["a".into(), "b".into()]));
+        }
     }
 
     #[test]

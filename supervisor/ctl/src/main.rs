@@ -12,6 +12,7 @@ mod cli;
 #[cfg(test)]
 mod completions;
 mod control;
+mod ending;
 mod failure;
 mod iec;
 mod install;

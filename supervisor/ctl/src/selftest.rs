@@ -16,7 +16,9 @@ use self::{
     desk::{Desk, Installed},
     steps::{Rig, Step},
 };
-use crate::{answer::Answer, cli::SelftestArgs, failure::Failure, progress::Line, terminal};
+use crate::{
+    answer::Answer, cli::SelftestArgs, ending::Ending, failure::Failure, progress::Line, terminal,
+};
 
 /// The longest that a step may take. Each takes less than a second on a slow controller; emulated ones are slower.
 const STEP_DEADLINE: Duration = Duration::from_secs(60);
@@ -60,18 +62,32 @@ struct Report<'a> {
     steps: &'a [Outcome],
 }
 
-/// Goes through all steps.
+/// Tries all, and leaves nothing behind that a person who looks into a failure does not need.
 ///
 /// # Errors
-/// [`Failure::Failed`] when a step failed, or when there is nothing to begin with.
+/// [`Failure::Failed`] when a step failed, when there is nothing to begin with, or when it was told to end.
 pub(crate) async fn run(answer: &mut Answer, args: &SelftestArgs) -> Result<(), Failure> {
     let installed = Installed::find()?;
+    let mut ending = Ending::listen()?;
     let mut rig = Rig::new(Desk::new(&installed, args.dir.as_deref())?, installed.sample);
+    let tested = tokio::select! {
+        tested = go_through(answer, &mut rig) => tested,
+        () = ending.asked() => Err(Failure::Failed("the self-test was told to end".into())),
+    };
+    if tested.is_err() {
+        // It may never have begun, or have ended already.
+        let _ = tried(Step::End, &mut rig).await;
+    }
+    if tested? { Ok(()) } else { Err(Failure::Failed(rig.into_desk().what_it_said())) }
+}
+
+/// Goes through the steps and tells; whether all of them passed.
+async fn go_through(answer: &mut Answer, rig: &mut Rig) -> Result<bool, Failure> {
     let mut outcomes = Vec::new();
     for step in Step::ALL {
         let sound = outcomes.iter().all(|past: &Outcome| past.verdict == Verdict::Passed);
         let outcome = if sound || step == Step::End {
-            tried(step, &mut rig).await
+            tried(step, rig).await
         } else {
             Outcome {
                 step: step.name(),
@@ -86,10 +102,7 @@ pub(crate) async fn run(answer: &mut Answer, args: &SelftestArgs) -> Result<(), 
         outcomes.push(outcome);
     }
     tell(answer, &outcomes)?;
-    if outcomes.iter().all(|outcome| outcome.verdict == Verdict::Passed) {
-        return Ok(());
-    }
-    Err(Failure::Failed(rig.into_desk().what_it_said()))
+    Ok(outcomes.iter().all(|outcome| outcome.verdict == Verdict::Passed))
 }
 
 async fn tried(step: Step, rig: &mut Rig) -> Outcome {

@@ -2,7 +2,7 @@
 //! `plcctl status`: how the PLC is, and the object that every verb of control answers with in JSON.
 
 use plc_api::{
-    plc::{Crash, Snapshot, Wish},
+    plc::{Autostart, Crash, Snapshot, Wish},
     wamp::{RouterAsked, RouterLink},
 };
 use serde::Serialize;
@@ -39,8 +39,10 @@ pub(crate) struct State {
     crashes: u32,
     /// The last of them: `time_us`, `reason`, `core`; null when there was none.
     last_crash: Option<Crash>,
-    /// `run` or `stop`: what somebody asked for last, and what a boot does.
+    /// `run` or `stop`: what somebody asked for last.
     wish: &'static str,
+    /// `wish`, `always`, `never`: what of it a boot does.
+    autostart: Autostart,
     /// Messages per level since the log was emptied.
     log_counts: Counts,
     /// Of the runtime.
@@ -85,6 +87,7 @@ impl From<&Snapshot> for State {
                 Wish::Run => "run",
                 Wish::Stop => "stop",
             },
+            autostart: snapshot.autostart,
             log_counts: snapshot.log_counts.into(),
             release: snapshot.release.clone(),
             upgrade_waits: snapshot.upgrade_waits,
@@ -138,13 +141,7 @@ fn describe(snapshot: &Snapshot, now_us: u64) -> String {
     if let Some(pid) = snapshot.worker_pid {
         rows.push(("worker", format!("process {pid}")));
     }
-    rows.push((
-        "at boot",
-        match snapshot.wish {
-            Wish::Run => "runs (last asked to start)".into(),
-            Wish::Stop => "stays stopped (last asked to stop)".into(),
-        },
-    ));
+    rows.push(("at boot", at_boot(snapshot.autostart, snapshot.wish).to_owned()));
     rows.push(("crashes", snapshot.crashes.to_string()));
     if let Some(crash) = &snapshot.last_crash {
         rows.push(("last", format!("{}: {}", render::utc(crash.time_us), crash.reason)));
@@ -162,6 +159,20 @@ fn describe(snapshot: &Snapshot, now_us: u64) -> String {
         rows.push(("upgrade", UPGRADE_WAITS.into()));
     }
     render::facts(&rows)
+}
+
+/// What a boot does, and why. What was asked last is told also where the configuration overrules it.
+fn at_boot(autostart: Autostart, wish: Wish) -> &'static str {
+    match (autostart, wish) {
+        (Autostart::Wish, Wish::Run) => "runs (last asked to start)",
+        (Autostart::Wish, Wish::Stop) => "stays stopped (last asked to stop)",
+        (Autostart::Always, Wish::Run) => r#"runs (autostart = "always")"#,
+        (Autostart::Always, Wish::Stop) => r#"runs (autostart = "always"; last asked to stop)"#,
+        (Autostart::Never, Wish::Run) => {
+            r#"stays stopped (autostart = "never"; last asked to start)"#
+        }
+        (Autostart::Never, Wish::Stop) => r#"stays stopped (autostart = "never")"#,
+    }
 }
 
 fn pairing(until_us: u64) -> String {
@@ -237,6 +248,29 @@ log      0 critical, 1 warning, 2 info, 3 debug
 runtime  0.1.0
 "
         );
+    }
+
+    #[test]
+    fn a_boot_does_what_the_configuration_says_and_otherwise_what_was_asked_last() {
+        let described = |autostart, wish| {
+            let text = describe(&Snapshot { autostart, wish, ..running() }, 0);
+            let row = text.lines().find_map(|line| line.strip_prefix("at boot  "));
+            row.unwrap_or_default().to_owned()
+        };
+        for (autostart, wish, row) in [
+            (Autostart::Wish, Wish::Run, "runs (last asked to start)"),
+            (Autostart::Wish, Wish::Stop, "stays stopped (last asked to stop)"),
+            (Autostart::Always, Wish::Run, "runs (autostart = \"always\")"),
+            (Autostart::Always, Wish::Stop, "runs (autostart = \"always\"; last asked to stop)"),
+            (
+                Autostart::Never,
+                Wish::Run,
+                "stays stopped (autostart = \"never\"; last asked to start)",
+            ),
+            (Autostart::Never, Wish::Stop, "stays stopped (autostart = \"never\")"),
+        ] {
+            assert_eq!(described(autostart, wish), row);
+        }
     }
 
     #[test]

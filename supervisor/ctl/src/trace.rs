@@ -21,14 +21,12 @@ use plc_api::{
     trace::{TraceBatch, TraceSample, TraceVariable},
 };
 use serde_bytes::ByteBuf;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::{
     answer::Answer,
     cli::TraceArgs,
+    ending::Ending,
     failure::Failure,
     iec::Value,
     session::{Session, unexpected},
@@ -148,6 +146,8 @@ fn entries(table: &Table, args: &TraceArgs) -> Result<Vec<Entry>, Failure> {
 pub(crate) async fn run(session: &Session, answer: &mut Answer, plan: Plan) -> Result<(), Failure> {
     let stats = stats(session).await?;
     warn_of_takeover(&stats);
+    // From before anything is forced, so that no signal leaves it so.
+    let mut ending = Ending::listen()?;
     let token = set(session, &plan.list).await?;
     let shown = Shown::new(&plan.variables, plan.form, plan.window, stats.period_ns);
     let mut tracer = Tracer {
@@ -161,7 +161,7 @@ pub(crate) async fn run(session: &Session, answer: &mut Answer, plan: Plan) -> R
     if tracer.status != PlcStatus::Started {
         tracer.shown.note(WAITING);
     }
-    let result = tracer.follow(answer).await;
+    let result = tracer.follow(answer, &mut ending).await;
     let finished = tracer.shown.finish(answer);
     if !matches!(result, Ok(End::TakenOver)) {
         // Forced variables are released and sampling ends with an empty list; what became of the
@@ -235,8 +235,7 @@ struct Tracer<'a> {
 }
 
 impl Tracer<'_> {
-    async fn follow(&mut self, answer: &mut Answer) -> Result<End, Failure> {
-        let mut interrupted = signals()?;
+    async fn follow(&mut self, answer: &mut Answer, ending: &mut Ending) -> Result<End, Failure> {
         let begin = Instant::now();
         let far = Duration::from_secs(31_536_000);
         let end = begin + self.plan.duration.unwrap_or(far);
@@ -244,8 +243,7 @@ impl Tracer<'_> {
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = interrupted.0.recv() => return Ok(End::Reached),
-                _ = interrupted.1.recv() => return Ok(End::Reached),
+                () = ending.asked() => return Ok(End::Reached),
                 () = sleep_until(end) => return Ok(End::Reached),
                 _ = poll.tick() => (),
             }
@@ -326,11 +324,6 @@ impl Tracer<'_> {
         }
         values
     }
-}
-
-fn signals() -> Result<(Signal, Signal), Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::Failed(error.to_string()));
-    Ok((listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?))
 }
 
 #[cfg(test)]

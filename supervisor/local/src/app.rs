@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    process::PidfdFlags,
+    process::{Pid, PidfdFlags, getppid, pidfd_open},
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     args::Args,
-    child::{self, Process, Talk},
+    child::{self, PARENT_VARIABLE, Process, Talk},
     connector::Connectors,
     desk::Desk,
     opening::Opening,
@@ -280,21 +280,20 @@ fn ended(process: &Process, status: io::Result<ExitStatus>) -> String {
     }
 }
 
-/// The signals that end us.
 /// What ends the desk.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
-    /// The IDE that started us has ended; an IDE that was killed ends nothing itself.
-    ide_ended: Option<oneshot::Receiver<()>>,
+    /// The IDE or program that started us has ended; one that was killed ends nothing itself.
+    parent_ended: Option<oneshot::Receiver<()>>,
 }
 
 impl Signals {
     fn listen(for_ide: bool) -> anyhow::Result<Self> {
-        let ide_ended = if for_ide { Some(end_of_parent()?) } else { None };
+        let watched = for_ide || std::env::var_os(PARENT_VARIABLE).is_some();
         Ok(Self {
-            ide_ended,
+            parent_ended: if watched { Some(end_of_parent()?) } else { None },
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
@@ -302,30 +301,34 @@ impl Signals {
     }
 
     async fn any(&mut self) {
-        let ide_ended = async {
-            match &mut self.ide_ended {
+        let parent_ended = async {
+            match &mut self.parent_ended {
                 Some(ended) => drop(ended.await),
                 None => std::future::pending().await,
             }
         };
-        let it_was_the_ide = tokio::select! {
+        let it_was_the_parent = tokio::select! {
             _ = self.interrupt.recv() => false,
             _ = self.terminate.recv() => false,
             _ = self.hangup.recv() => false,
-            () = ide_ended => true,
+            () = parent_ended => true,
         };
-        if it_was_the_ide {
-            self.ide_ended = None;
+        if it_was_the_parent {
+            self.parent_ended = None;
         }
     }
 }
 
-/// Tells of the end of the process that started us.
+/// Tells of the end of the process that started us, by its own word or, as IDEs give none, by the kernel's.
 fn end_of_parent() -> anyhow::Result<oneshot::Receiver<()>> {
     let (tell, ended) = oneshot::channel();
-    let parent = rustix::process::getppid().context("the IDE that started this has ended")?;
-    let parent = rustix::process::pidfd_open(parent, PidfdFlags::empty())
-        .context("the IDE that started this cannot be watched")?;
+    let parent = match std::env::var(PARENT_VARIABLE) {
+        Ok(text) => text.parse().ok().and_then(Pid::from_raw),
+        Err(_) => getppid(),
+    };
+    let parent = parent.context("the process that started this is not known, or has ended")?;
+    let parent = pidfd_open(parent, PidfdFlags::empty())
+        .context("the process that started this cannot be watched")?;
     std::thread::spawn(move || {
         let mut fds = [PollFd::new(&parent, PollFlags::IN)];
         while poll(&mut fds, None) == Err(rustix::io::Errno::INTR) {}

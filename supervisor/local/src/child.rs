@@ -18,8 +18,8 @@ use tokio::{
 
 use crate::screen::Screen;
 
-/// Tells a child whose end is its own end too.
-const PARENT_VARIABLE: &str = "PLC_PARENT_PID";
+/// Tells a process whose end is its own end too: our children, and us, where a program starts us.
+pub(crate) const PARENT_VARIABLE: &str = "PLC_PARENT_PID";
 /// What a service manager may have told us and is not meant for our children.
 const NOT_INHERITED: [&str; 7] = [
     "JOURNAL_STREAM",

@@ -18,8 +18,12 @@ const NAMED: usize = 4;
 /// All findings of this kind.
 pub(crate) fn examine(seen: &Seen) -> Vec<Finding> {
     let online = online(&seen.tree);
-    let cycle = if seen.settings.cpus.is_empty() { &online } else { &seen.settings.cpus };
-    let mut findings = vec![processors(seen, &online), interrupts(seen)];
+    let (wanted, setting) = seen.cpus();
+    let cycle = if wanted.is_empty() { &online } else { &wanted };
+    let mut findings = vec![
+        processors(seen, &online, &wanted, &setting),
+        interrupts(&seen.tree, &wanted, &setting),
+    ];
     findings.push(governor(&seen.tree, cycle));
     findings.push(idle_states(&seen.tree, cycle));
     findings.extend(heat(&seen.tree));
@@ -31,15 +35,14 @@ fn online(tree: &Tree) -> Processors {
 }
 
 /// Those that the cycle may use, and whether it has them for itself.
-fn processors(seen: &Seen, online: &Processors) -> Finding {
+fn processors(seen: &Seen, online: &Processors, wanted: &Processors, setting: &str) -> Finding {
     const TOPIC: &str = "processors";
-    let wanted = &seen.settings.cpus;
     let isolated = seen.tree.processors(format!("{DIR}/isolated")).unwrap_or_default();
     let there = format!("{} online", tree::list(online));
     let absent: Processors = wanted.difference(online).copied().collect();
     if !absent.is_empty() {
-        let value = format!("{there}; realtime.cpus asks for {}", tree::list(&absent));
-        let next = "correct cpus in [realtime] of the configuration, or boot with them";
+        let value = format!("{there}; {setting} asks for {}", tree::list(&absent));
+        let next = format!("correct {setting}, or boot with them");
         return Finding::of(Verdict::Problem, TOPIC, value, next);
     }
     if wanted.is_empty() {
@@ -62,13 +65,11 @@ fn processors(seen: &Seen, online: &Processors) -> Finding {
 }
 
 /// Interrupts that may come to the cycle's processors. Without processors of its own there are none to keep free.
-fn interrupts(seen: &Seen) -> Finding {
+fn interrupts(tree: &Tree, wanted: &Processors, setting: &str) -> Finding {
     const TOPIC: &str = "interrupts";
-    let wanted = &seen.settings.cpus;
     if wanted.is_empty() {
         return Finding::good(TOPIC, "on all processors, as the cycle is");
     }
-    let tree = &seen.tree;
     let lands = |number: &String| {
         let on = tree.processors(format!("/proc/irq/{number}/smp_affinity_list"));
         on.is_some_and(|on| !on.is_disjoint(wanted))
@@ -94,7 +95,7 @@ fn interrupts(seen: &Seen) -> Finding {
         format!("may come to {cpus}: {}", named.join(", "))
     };
     let next = if others.is_empty() {
-        "leave a processor out of cpus in [realtime] for them".to_owned()
+        format!("leave a processor out of {setting} for them")
     } else {
         let list = tree::list(&others);
         format!("boot with irqaffinity={list}, or write {list} to /proc/irq/N/smp_affinity_list")

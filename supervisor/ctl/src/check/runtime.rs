@@ -190,13 +190,24 @@ fn configuration(seen: &Seen) -> Finding {
         }
         Configuration::Good => Finding::good(TOPIC, "the defaults"),
         Configuration::Bad(why) => {
-            let next = "correct it, then: plcctl reload";
+            let next = format!("correct it, then: {}", take_up(seen));
             Finding::of(Verdict::Problem, TOPIC, why, next)
         }
         Configuration::NotAsked(why) => {
             let next = format!("as root: {LIBEXEC}/plc-supervisor --check-config --config {file}");
             Finding::of(Verdict::Unknown, TOPIC, why, next)
         }
+    }
+}
+
+/// What makes the runtime take up its configuration: one that does not run cannot be asked.
+fn take_up(seen: &Seen) -> String {
+    let runs = matches!(seen.runtime, Runtime::Answers { .. })
+        || service(seen).is_some_and(|found| found.verdict == Verdict::Good);
+    match seen.place.service() {
+        _ if runs => "plcctl reload".to_owned(),
+        Some(name) => format!("systemctl start {name}"),
+        None => "start plc-local again".to_owned(),
     }
 }
 

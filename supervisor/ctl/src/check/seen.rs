@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use plc_api::{key::KeyList, plc::Snapshot};
 
-use super::{place::Place, settings::Settings, tree::Tree};
+use super::{
+    place::Place,
+    settings::Settings,
+    tree::{self, Processors, Tree},
+};
 
 /// A machine and the runtime on it.
 #[derive(Debug)]
@@ -41,6 +45,24 @@ impl Seen {
             }
             Runtime::Answers { .. } | Runtime::Unreachable(_) => None,
         }
+    }
+
+    /// The processors that the cycle is kept on, empty: all; and the setting that says so.
+    pub(crate) fn cpus(&self) -> (Processors, String) {
+        let own = &self.settings.cpus;
+        let of_unit = self.unit("worker@check.service").map(|unit| unit.get("CPUAffinity"));
+        match of_unit.map(tree::processors) {
+            Some(cpus) if own.is_empty() && !cpus.is_empty() => {
+                let unit = self.place.unit("worker@.service").unwrap_or_default();
+                (cpus, format!("CPUAffinity= of {unit}"))
+            }
+            Some(_) | None => (own.clone(), "cpus in [realtime] of the configuration".to_owned()),
+        }
+    }
+
+    /// The settings, and where they leave it to the worker's unit, its own.
+    pub(crate) fn scheduled(&self) -> Settings {
+        Settings { cpus: self.cpus().0, ..self.settings.clone() }
     }
 
     /// What systemd says of the unit `what` of the runtime, as `worker.socket`.
@@ -98,7 +120,8 @@ pub(crate) struct Unit(BTreeMap<String, String>);
 
 /// The properties that are asked for.
 pub(crate) const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,UnitFileState,\
-                                     LimitRTPRIO,LimitMEMLOCK,LimitCORE,CPUQuotaPerSecUSec";
+                                     LimitRTPRIO,LimitMEMLOCK,LimitCORE,CPUQuotaPerSecUSec,\
+                                     CPUAffinity";
 
 impl Unit {
     /// Empty if there is no such property.

@@ -210,6 +210,31 @@ fn a_processor_that_is_not_there_is_a_problem_and_a_shared_one_could_be_better()
 }
 
 #[test]
+fn processors_that_only_the_workers_unit_names_are_the_cycles_too() {
+    let kept = UNITS.replace("LimitCORE", "CPUAffinity=1 3-4\nLimitCORE");
+    let files = [
+        ("/etc/plc-runtime/plc-runtime.toml", "[realtime]\npolicy = \"fifo\"\n"),
+        ("/sys/devices/system/cpu/online", "0-4"),
+        ("/sys/devices/system/cpu/cpu3/cpufreq/scaling_governor", "schedutil"),
+    ];
+    let machine = Machine::new(&[GOOD, &files].concat());
+    let mut seen = seen_on(&machine, SOCKET);
+    assert!(seen.scheduled().cpus.is_empty(), "nothing names any");
+    seen.units = Some(units(&kept));
+    assert_eq!(seen.scheduled().cpus, [1, 3, 4].into());
+    let found = finding(&seen, "processors");
+    assert_found(&found, Verdict::Improve, "the cycle has 1,3-4", "isolcpus=1,3-4");
+    assert_found(&finding(&seen, "governor"), Verdict::Improve, "schedutil", "performance");
+    assert_eq!(finding(&seen, "interrupts").value, "none on 1,3-4");
+    seen.units = Some(units(&kept.replace("3-4", "9")));
+    let found = finding(&seen, "processors");
+    let setting = "CPUAffinity= of plc-worker@.service";
+    assert_found(&found, Verdict::Problem, &format!("{setting} asks for 9"), setting);
+    seen.settings.cpus = [2].into();
+    assert_eq!(seen.scheduled().cpus, [2].into(), "the configuration comes after the unit");
+}
+
+#[test]
 fn interrupts_on_the_cycles_processor_are_named() {
     let found = otherwise(&[("/proc/irq/9/smp_affinity_list", "0-1")], "interrupts");
     assert_found(&found, Verdict::Improve, "may come to 1: 9 eth0", "irqaffinity=0");
@@ -433,6 +458,12 @@ fn a_bad_configuration_is_a_problem_and_one_that_cannot_be_read_is_not() {
     seen.configuration = Configuration::Bad("a.toml: plc.x = 5: must be 7".into());
     let found = finding(&seen, "configuration");
     assert_found(&found, Verdict::Problem, "must be 7", "plcctl reload");
+    seen.runtime = Runtime::Unreachable("ann is not in the group plc".into());
+    let found = finding(&seen, "configuration");
+    assert_found(&found, Verdict::Problem, "must be 7", "plcctl reload");
+    seen.units = Some(units(&UNITS.replacen("=active", "=failed", 1)));
+    let found = finding(&seen, "configuration");
+    assert_found(&found, Verdict::Problem, "must be 7", "then: systemctl start plc-runtime");
     seen.configuration = Configuration::NotAsked("closed".into());
     let found = finding(&seen, "configuration");
     assert_found(&found, Verdict::Unknown, "closed", "--check-config");

@@ -68,9 +68,9 @@ impl Tree {
     }
 }
 
-/// A list as the kernel writes it: `0-3,6`.
+/// A list as the kernel writes it, `0-3,6`, or systemd, `0-3 6`.
 pub(crate) fn processors(list: &str) -> Processors {
-    let ranges = list.split(',').filter_map(|range| {
+    let ranges = list.split([',', ' ']).filter_map(|range| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
     });
@@ -109,6 +109,7 @@ mod tests {
     #[test]
     fn lists_and_masks_of_processors_are_those_of_the_kernel() {
         assert_eq!(processors("0-2,5\n"), [0, 1, 2, 5].into());
+        assert_eq!(processors("0-2 5"), [0, 1, 2, 5].into());
         assert_eq!(processors(""), Processors::new());
         assert_eq!(list(&[0, 1, 2, 5].into()), "0-2,5");
         assert_eq!(mask("5"), [0, 2].into());

@@ -61,6 +61,8 @@ pub(super) struct Desk {
     local: PathBuf,
     dir: TempDir,
     child: Option<Child>,
+    /// It was asked to end; asked again, it would not wait for its program.
+    asked: bool,
 }
 
 impl Desk {
@@ -77,7 +79,7 @@ impl Desk {
                 "no directory can be made in {above}: {error}; name another one with --dir"
             ))
         })?;
-        Ok(Self { local: installed.local.clone(), dir, child: None })
+        Ok(Self { local: installed.local.clone(), dir, child: None, asked: false })
     }
 
     /// Starts the PLC, without a program and with a port that is free, and waits until it is ready.
@@ -91,9 +93,13 @@ impl Desk {
         let mut child = Command::new(&self.local)
             .args(["--port", "0"])
             .arg(self.home())
+            // Killed, we could not end it.
+            .env("PLC_PARENT_PID", std::process::id().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(messages)
+            // The terminal's Ctrl-C is for us alone; the PLC is asked to end once.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed(&format!("{} does not start", self.local.display()), &error))?;
@@ -128,15 +134,21 @@ impl Desk {
     ///
     /// # Errors
     /// When it was not there, or did not end well.
+    ///
+    /// # Cancel safety
+    /// Called again, it goes on waiting.
     pub(super) async fn end(&mut self) -> Result<(), Failure> {
         let failed = |text: String| Failure::Failed(text);
-        let Some(mut child) = self.child.take() else {
+        let Some(child) = &mut self.child else {
             return Err(failed("it never began".into()));
         };
-        if let Some(pid) = child.id() {
+        if let Some(pid) = child.id().filter(|_| !self.asked) {
             send(pid, Signal::TERM)?;
+            self.asked = true;
         }
-        match child.wait().await {
+        let ended = child.wait().await;
+        self.child = None;
+        match ended {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(failed(format!("plc-local ended with {status}"))),
             Err(error) => Err(failed(error.to_string())),
