@@ -18,8 +18,8 @@ LIBEXEC := plc-supervisor plc-worker plc-connector-pyro plc-connector-pyros plc-
 WITHOUT ?=
 SHIPPED := $(filter-out $(WITHOUT),$(PROGRAMS))
 
-# The Debian release that the appliance tests boot. This machine's, if it is one of those, for the PLC programs of the tests
-# are compiled here; what comes from a newer release may be too new for an older one.
+# The Debian release that the appliance tests boot: this machine's, for it compiles the PLC programs that they load, and
+# what a newer release compiles an older one may not load.
 HERE := $(shell . /etc/os-release 2>/dev/null && echo "$$VERSION_CODENAME")
 SUITE ?= $(or $(filter bookworm trixie,$(HERE)),bookworm)
 RELEASE_bookworm := deb12
