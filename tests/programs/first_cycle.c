@@ -2,6 +2,9 @@
  *
  * Marks its begin, its first cycle as "cycle", its stop and its end (see marks.h). For benchmarks.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <stdlib.h>
 
 /* As in wakeup.c: figures are also taken of runtimes that live by an accident which the scaffold forbids. */
