@@ -30,12 +30,18 @@ fn assert_nothing_is_left_over(machine: &Machine) {
     let units = machine.look("systemctl list-units --all --plain --no-legend 'plc-worker@*'");
     assert_eq!(units.lines().count(), 1, "{units}");
     // Each connector has one socket there, for as long as the supervisor serves.
-    let sockets = machine.look(
+    let files = machine.look(
         "find /run/plc-runtime /run/plc-worker ! -type d \
          ! -regex '/run/plc-runtime/connectors/[a-z]+[.]sock' | sort",
     );
-    let expected = "/run/plc-runtime/api.sock\n/run/plc-worker/lock\n/run/plc-worker/worker.sock\n";
-    assert_eq!(sockets, expected);
+    // The note is for the supervisor after an unexpected end.
+    let expected = [
+        "/run/plc-runtime/api.sock",
+        "/run/plc-runtime/meant.toml",
+        "/run/plc-worker/lock",
+        "/run/plc-worker/worker.sock",
+    ];
+    assert_eq!(files.lines().collect::<Vec<_>>(), expected);
 }
 
 fn configure(machine: &Machine, config: &str) {
