@@ -106,6 +106,8 @@ fn without_its_syncs_the_same_is_lost_or_torn() {
     let mut vm = Vm::boot_beside(Kernel::Cloud, Disk::empty(), Some(row));
     bring(&mut vm);
     let found = try_all(&mut vm, &[lost, torn]);
-    assert!(found[0].is_well("A"), "what was said to be done is lost: {}", found[0]);
+    // Lost; or torn too, for the worker's own syncs are real and may write names along.
+    let is_lost = found[0].is_well("A") || found[0].program.is_none();
+    assert!(is_lost, "what was said to be done needs no syncs: {}", found[0]);
     assert_eq!(found[1].program, None, "names without contents: {}", found[1]);
 }
