@@ -107,25 +107,23 @@ pub fn record(log: &Path, program: &Path) -> Command {
 /// the program to run, or `-p` and the process to attach to, whose calls count from then on.
 #[must_use]
 pub fn kill_before(log: &Path, name: &str, path: &Path, when: usize) -> Command {
-    let mut command = strace(log);
-    command
-        .arg("-P")
-        .arg(path)
-        .args(["-e", &format!("trace={name}")])
-        .args(["-e", &format!("inject={name}:signal=KILL:when={when}")]);
-    command
+    inject(log, name, path, &format!("signal=KILL:when={when}"))
 }
 
 /// Has the first call `name` of each thread that has this path fail, as on a disk that is at its end. What is still to
 /// be said is the program to run, or `-p` and the process to attach to.
 #[must_use]
 pub fn fail_first(log: &Path, name: &str, path: &Path) -> Command {
+    inject(log, name, path, "error=EIO:when=1")
+}
+
+fn inject(log: &Path, name: &str, path: &Path, what: &str) -> Command {
     let mut command = strace(log);
     command
         .arg("-P")
         .arg(path)
         .args(["-e", &format!("trace={name}")])
-        .args(["-e", &format!("inject={name}:error=EIO:when=1")]);
+        .args(["-e", &format!("inject={name}:{what}")]);
     command
 }
 
