@@ -29,7 +29,7 @@ TESTS ?=
 FUZZ_SECONDS ?= 60
 TARGETS ?=
 
-.PHONY: help run build sample test check unit appliance machine vm bench full parts trixie doc deb reproducible release layer programs package-check fresh cross foreign install security fuzz clean
+.PHONY: help run build sample test check unit appliance machine vm bench full parts trixie doc deb reproducible release layer programs tests figures package-check fresh cross foreign install security fuzz clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,20 +50,28 @@ $(BUILT)/sample.so: supervisor/local/sample/sample.c supervisor/local/sample/sca
 	$${CC:-cc} -shared -fPIC -O2 $(CPPFLAGS) $(CFLAGS) -Wall -Wextra $(LDFLAGS) -o $@ $< -lpthread -lm
 
 test: ## Everything a change must pass: check, unit tests with real clients, the package in a booted Debian
-	scripts/need test
-	$(MAKE) --no-print-directory check
-	$(MAKE) --no-print-directory unit
-	$(MAKE) --no-print-directory appliance
+	scripts/test $(SUITE)
 
-unit: ## The tests alone; not as root, those that need it fail and say so
+# Tests and all that they start, in one go: cargo compiles a crate again for another selection.
+tests:
+	$(CARGO) build --locked --workspace --all-targets
+
+# Most tests wait, so more of them run at once than there are processors.
+NEXTEST := target/tools/cargo-nextest/bin/cargo-nextest nextest run --locked --workspace
+AT_ONCE := $(shell echo $$((2 * $$(nproc))))
+
+unit: ## The tests alone; not as root, those that need it fail and say so. TESTS= is given to cargo nextest
 	scripts/need unit
-	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace --exclude plc-appliance --exclude plc-vm --no-fail-fast
+	$(MAKE) --no-print-directory tests
+	$(CARGO) test --locked --workspace --doc
+	$(NEXTEST) -E 'not package(plc-appliance) and not package(plc-vm)' -j $(AT_ONCE) $(TESTS)
 
-appliance: ## The package in a booted Debian, as root. SUITE=trixie for Debian 13; TESTS= is given to cargo test
+appliance: ## The package in a booted Debian, as root. SUITE=trixie for Debian 13; TESTS= as above
 	scripts/need appliance
 	$(MAKE) --no-print-directory deb SUITE=$(SUITE)
-	SUITE=$(SUITE) $(CARGO) test --locked -p plc-appliance --no-fail-fast $(TESTS)
+	rm -f target/figures.txt
+	SUITE=$(SUITE) $(NEXTEST) -E 'package(plc-appliance)' $(TESTS)
+	cat target/figures.txt 2>/dev/null || true
 
 machine: ## Boot a Debian with the package and give a shell in it, as root
 	scripts/need appliance
@@ -73,7 +81,9 @@ machine: ## Boot a Debian with the package and give a shell in it, as root
 vm: ## The package in virtual machines, as root: rights, core dumps, sleep, loss of power. TESTS= as above
 	scripts/need vm
 	$(MAKE) --no-print-directory deb SUITE=bookworm
-	SUITE=bookworm $(CARGO) test --locked -p plc-vm --no-fail-fast $(TESTS) -- --test-threads=1
+	rm -f target/figures.txt
+	SUITE=bookworm $(NEXTEST) -E 'package(plc-vm)' -j 1 $(TESTS)
+	cat target/figures.txt 2>/dev/null || true
 
 check: ## Format, lints, documentation of the code, dependencies, licences
 	scripts/need check
@@ -104,6 +114,9 @@ bench: ## Measure; ARGS='--against HOST:PORT,pid=PID,name=TEXT' measures another
 	scripts/need unit
 	$(MAKE) --no-print-directory build
 	$(CARGO) run --release --locked -p plc-tests --bin bench -- $(ARGS)
+
+figures: ## Sizes, memory, lengths of files and functions, weight of the tests, seconds of each part of `make test`
+	scripts/figures $(ARGS)
 
 doc: ## Documentation of the code, private items too, into target/doc; fails on whatever rustdoc warns of
 	RUSTDOCFLAGS="$${RUSTDOCFLAGS:-} -D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items

@@ -8,54 +8,67 @@ use std::{
 
 use plc_tests::root;
 
-/// As cargo, libtest and make write it.
+/// As cargo, nextest, libtest and make write it.
 const OUTPUT: &str = "\
-test a_good_one ... ok
-test a_bad_one ... FAILED
+error[E0425]: cannot find value
+        SLOW [> 60.000s] (───) plc-tests::x slow
+        PASS [  61.000s] (1/4) plc-tests::x slow
+────────────
+     Summary [  61.029s] 4 tests run: 1 passed, 2 failed, 1 timed out, 0 skipped
+     SIGABRT [   0.009s] (2/4) plc-tests::x aborts
+  stdout ───
 
-failures:
+    running 1 test
 
----- a_bad_one stdout ----
+    (test aborted with signal 6: SIGABRT)
 
-thread 'a_bad_one' (4242) panicked at tests/tests/x.rs:5:9:
-assertion `left == right` failed: why
-  left: 1
- right: 2
-note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
---- what the desk wrote ---
-ERROR the program panicked at nothing
----
----- an_error stdout ----
-Error: Kind(NotFound)
+        FAIL [   0.006s] (3/4) plc-tests::x an_error
+  stdout ───
 
+    running 1 test
+    test an_error ... FAILED
 
-failures:
-    a_bad_one
-    an_error
+  stderr ───
+    Error: Kind(NotFound)
 
-test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 5.25s
+        FAIL [   0.211s] (4/4) plc-tests::x a_bad_one
+  stdout ───
 
-error: test failed, to rerun pass `-p plc-tests --test x`
-     Running tests/y.rs (target/debug/deps/y)
-error: 1 target failed:
-    `-p plc-tests --test x`
-make[1]: *** [Makefile:66: unit] Error 101
-make: *** [Makefile:60: test] Error 2
-";
+    running 1 test
+    --- what the supervisor wrote ---
+    ERROR the program panicked at nothing
+    test a_bad_one ... FAILED
 
-const LIST: &str = "\
-test a_bad_one
-    tests/tests/x.rs:5:9:
+  stderr ───
+
+    thread 'a_bad_one' (3887) panicked at tests/tests/x.rs:4:91:
     assertion `left == right` failed: why
       left: 1
      right: 2
-test an_error
+    stack backtrace:
+       0: __rustc::rust_begin_unwind
+
+error: test run failed
+make[1]: *** [Makefile:66: unit] Error 100
+test: failed: make unit
+make: *** [Makefile:60: test] Error 1
+";
+
+const LIST: &str = "\
+error[E0425]: cannot find value
+     Summary [  61.029s] 4 tests run: 1 passed, 2 failed, 1 timed out, 0 skipped
+SIGABRT [   0.009s] (2/4) plc-tests::x aborts
+FAIL [   0.006s] (3/4) plc-tests::x an_error
     Error: Kind(NotFound)
-error: test failed, to rerun pass `-p plc-tests --test x`
-error: 1 target failed:
-    `-p plc-tests --test x`
-make[1]: *** [Makefile:66: unit] Error 101
-make: *** [Makefile:60: test] Error 2
+FAIL [   0.211s] (4/4) plc-tests::x a_bad_one
+    tests/tests/x.rs:4:91:
+    assertion `left == right` failed: why
+      left: 1
+     right: 2
+error: test run failed
+make[1]: *** [Makefile:66: unit] Error 100
+test: failed: make unit
+make: *** [Makefile:60: test] Error 1
 ";
 
 #[test]

@@ -6,16 +6,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    env,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::OnceLock,
 };
 
 use plc_tests::{
     installed::{below, installed, side_by_side},
     root,
 };
+use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
 /// What the linter may not say, and why it has no point here.
@@ -35,15 +36,20 @@ fn said(output: &Output) -> String {
     texts.concat()
 }
 
-/// The layer, made once for all tests here.
-fn layer() -> &'static Path {
-    static LAYER: OnceLock<PathBuf> = OnceLock::new();
-    LAYER.get_or_init(|| {
-        let layer = Path::new(env!("CARGO_TARGET_TMPDIR")).join("meta-plc-runtime");
-        let output = Command::new(root().join("scripts/layer")).arg(&layer).output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
-        layer
-    })
+/// The layer, made once for all tests here, which run in processes beside each other.
+fn layer() -> PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (layer, stamp) = (place.join("meta-plc-runtime"), place.join("meta-plc-runtime.run"));
+    let run = env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| std::process::id().to_string());
+    let lock = File::create(place.join("meta-plc-runtime.lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    if fs::read_to_string(&stamp).is_ok_and(|text| text == run) {
+        return layer;
+    }
+    let output = Command::new(root().join("scripts/layer")).arg(&layer).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    fs::write(stamp, run).unwrap();
+    layer
 }
 
 fn recipe() -> PathBuf {
@@ -328,7 +334,7 @@ fn the_integrators_append_the_image_and_the_group_of_packages_are_understood() {
 
 #[test]
 fn the_linter_of_recipes_has_nothing_to_say() {
-    let files = below(layer());
+    let files = below(&layer());
     let recipes = files.iter().filter(|file| {
         file.extension().is_some_and(|kind| kind == "bb" || kind == "bbappend" || kind == "conf")
     });

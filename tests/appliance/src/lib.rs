@@ -15,7 +15,8 @@ pub use package::{deb, suite};
 pub use plc::{IDE_PORT, Unit};
 
 use std::{
-    io::{self, Write},
+    fs::OpenOptions,
+    io::Write as _,
     time::{Duration, Instant},
 };
 
@@ -25,10 +26,15 @@ pub use plc_tests::PATIENCE;
 /// How often [`until`] looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Prints what a test measured, also when it passes. Nothing is asserted about time in machines that share processors.
+/// Notes what a test measured in `target/figures.txt`, which `make appliance` and `make vm` show in the end. Nothing is
+/// asserted about time in machines that share processors.
+///
+/// # Panics
+/// The file cannot be written.
 pub fn figure(text: &str) {
-    // Not through a macro, whose output would only be shown by a failing test.
-    let _ = writeln!(io::stderr(), "figure: {text}");
+    let path = plc_tests::root().join("target/figures.txt");
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    writeln!(file.expect("target/ can be written"), "figure: {text}").expect("a line");
 }
 
 /// Waits until a condition gives a value, and gives it.
