@@ -12,8 +12,11 @@
  *
  * Compile with: cc -shared -fPIC -O1 -g -o X.so X.c -lpthread -lm
  *
- * Before the #include it may define PERIOD_NS (cycle time), WITHOUT_LOG (a target built without logging),
- * ABI_2018 (signatures of that year's libraries), LOCKSTEP (the cycle waits for a free trace slot).
+ * Before the #include it may define PERIOD_NS (cycle time), WITHOUT_LOG, WITHOUT_DEBUG (a target built without
+ * logging, without debugging), ABI_2018 (signatures of that year's libraries), LOCKSTEP (the cycle waits for a free
+ * trace slot); and what libraries since 2025 do: TIME_12 (times of 12 bytes), LOG_RESTARTS (the start empties the log),
+ * EMPTY_LIST_BLOCKS_SLOT (a cycle with debugging on and an empty list takes the slot for ever), PAUSE_ENDS_WAIT
+ * (switching debugging off ends the wait for a sample with ENODATA).
  *
  * It is stricter than a real library: using the debug functions in an order that a real one forgives by
  * accident ends the process with a message on standard error.
@@ -41,7 +44,12 @@
 
 /* ---- what a program is made of ---- */
 
-struct iec_time { long sec; long nsec; };               /* TIME, DATE, TOD, DT */
+/* TIME, DATE, TOD, DT */
+#ifdef TIME_12
+struct __attribute__((packed)) iec_time { int64_t sec; int32_t nsec; };
+#else
+struct iec_time { long sec; long nsec; };
+#endif
 struct iec_string { uint8_t len; char body[126]; };     /* STRING */
 
 /* One line of the debug table; its place in the table is the variable's index. */
@@ -77,6 +85,9 @@ static __attribute__((unused)) struct iec_string iec_string(const char *text)
 unsigned int __tick = 0;
 unsigned long long common_ticktime__ = PERIOD_NS;
 char *PLC_ID = NULL;
+#ifndef ABI_2018
+struct iec_time __CURRENT_TIME; /* its size is that of every TIME */
+#endif
 
 static void violation(const char *what)
 {
@@ -156,6 +167,15 @@ void ResetLogCount(void)
     pthread_mutex_unlock(&log_mutex);
 }
 
+#ifdef LOG_RESTARTS
+static void restart_log(void)
+{
+    pthread_mutex_lock(&log_mutex);
+    memset(logs, 0, sizeof logs);
+    pthread_mutex_unlock(&log_mutex);
+}
+#endif
+
 static __attribute__((unused)) void say(int level, const char *text)
 {
     LogMessage((uint8_t)level, (char *)text, (uint32_t)strlen(text));
@@ -164,6 +184,13 @@ static __attribute__((unused)) void say(int level, const char *text)
 
 /* ---- debug: trace list, forced values, one slot for a sample ---- */
 
+static enum { LOADED, RUNNING, STOPPING, STOPPED } life;
+
+#ifdef WITHOUT_DEBUG
+static void publish(void) {}
+static void init_debug(void) {}
+static void end_debug(void) { life = STOPPING; }
+#else
 #define TRACE_LIST 1024
 #define TRACE_BYTES 4095
 #define FORCE_LIST 256
@@ -188,11 +215,10 @@ static size_t forced;
 
 static pthread_mutex_t slot_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t slot_changed = PTHREAD_COND_INITIALIZER;
-static enum { FREE, FILLED, TAKEN } slot;
+static enum { FREE, FILLED, TAKEN, BLOCKED } slot;
 static unsigned int slot_tick;
 static size_t slot_size;
-
-static enum { LOADED, RUNNING, STOPPING, STOPPED } life;
+static unsigned int pauses;     /* how often debugging was switched off */
 
 int suspendDebug(int disable)
 {
@@ -203,22 +229,49 @@ int suspendDebug(int disable)
     debug_is_on = !disable;
     if (disable)
         pthread_mutex_unlock(&debug_mutex);
+#ifdef PAUSE_ENDS_WAIT
+    if (disable) {
+        pthread_mutex_lock(&slot_mutex);
+        pauses++;
+        pthread_cond_broadcast(&slot_changed);
+        pthread_mutex_unlock(&slot_mutex);
+    }
+#endif
     return 0;
 }
+
+#ifdef EMPTY_LIST_BLOCKS_SLOT
+static int slot_is_blocked(void)
+{
+    pthread_mutex_lock(&slot_mutex);
+    int is_blocked = slot == BLOCKED;
+    pthread_mutex_unlock(&slot_mutex);
+    return is_blocked;
+}
+#endif
 
 void resumeDebug(void)
 {
     debug_is_on = 1;
     if (pthread_mutex_unlock(&debug_mutex) != 0)
         violation("resumeDebug by a thread that did not suspend");
+#ifdef EMPTY_LIST_BLOCKS_SLOT
+    /* Real libraries need bad luck; here the cycle is always in time. */
+    for (int i = 0; traced == 0 && i < 100 && !slot_is_blocked(); i++)
+        usleep(1000);
+#endif
 }
 
+/* Held by suspendDebug(0), or switched off by suspendDebug(1): the cycle leaves the list alone. */
 static void debug_must_be_suspended(void)
 {
     if (life != RUNNING)
         violation("a trace list while the program does not run");
-    if (pthread_mutex_trylock(&debug_mutex) == 0)
+    if (pthread_mutex_trylock(&debug_mutex) != 0)
+        return;
+    if (debug_is_on)
         violation("a trace list without suspendDebug");
+    pthread_mutex_unlock(&debug_mutex);
 }
 
 static void forget_lists(void)
@@ -275,6 +328,12 @@ int RegisterDebugVariable(unsigned int index, void *force, size_t size)
 static void fill_slot(void)
 {
     size_t used = 0;
+#ifdef EMPTY_LIST_BLOCKS_SLOT
+    if (traced == 0) {
+        slot = BLOCKED;     /* full, and nobody is told */
+        return;
+    }
+#endif
     for (size_t i = 0; i < traced; i++) {
         const struct row *row = &program.rows[trace_list[i]];
         size_t size = row->is_string ? 1u + *(uint8_t *)row->value : row->size;
@@ -321,8 +380,13 @@ int GetDebugData(unsigned int *tick, unsigned int *size, void **buffer)
 {
     int error = 1;
     pthread_mutex_lock(&slot_mutex);
-    while (life == RUNNING && slot != FILLED)
+    unsigned int pauses_before = pauses;
+    while (life == RUNNING && slot != FILLED && pauses == pauses_before)
         pthread_cond_wait(&slot_changed, &slot_mutex);
+    if (life == RUNNING && slot != FILLED) {
+        pthread_mutex_unlock(&slot_mutex);
+        return ENODATA;
+    }
     if (life == RUNNING || life == STOPPING) {
         *tick = slot_tick;
         *size = slot == FILLED ? slot_size : 0;
@@ -339,11 +403,28 @@ int GetDebugData(unsigned int *tick, unsigned int *size, void **buffer)
 void FreeDebugData(void)
 {
     pthread_mutex_lock(&slot_mutex);
-    if (slot == TAKEN)
-        slot = FREE;
+    slot = FREE;
     pthread_cond_broadcast(&slot_changed);
     pthread_mutex_unlock(&slot_mutex);
 }
+
+static void init_debug(void)
+{
+    pthread_mutexattr_t checking;
+    pthread_mutexattr_init(&checking);
+    pthread_mutexattr_settype(&checking, PTHREAD_MUTEX_ERRORCHECK);
+    pthread_mutex_init(&debug_mutex, &checking);
+}
+
+static void end_debug(void)
+{
+    pthread_mutex_lock(&slot_mutex);
+    life = STOPPING;
+    slot = FREE;
+    pthread_cond_broadcast(&slot_changed);
+    pthread_mutex_unlock(&slot_mutex);
+}
+#endif
 
 /* ---- life ---- */
 
@@ -384,10 +465,10 @@ static void *run_cycles(void *unused)
 
 int startPLC(int argc, char **argv)
 {
-    pthread_mutexattr_t checking;
-    pthread_mutexattr_init(&checking);
-    pthread_mutexattr_settype(&checking, PTHREAD_MUTEX_ERRORCHECK);
-    pthread_mutex_init(&debug_mutex, &checking);
+    init_debug();
+#ifdef LOG_RESTARTS
+    restart_log();
+#endif
     shutting_down = 0;
     int error = program.on_start ? program.on_start(argc, argv) : 0;
     if (error)
@@ -404,11 +485,7 @@ int stopPLC(void)
     struct timespec patience;
     if (life != RUNNING)
         violation("stopPLC while the program does not run");
-    pthread_mutex_lock(&slot_mutex);
-    life = STOPPING;
-    slot = FREE;
-    pthread_cond_broadcast(&slot_changed);
-    pthread_mutex_unlock(&slot_mutex);
+    end_debug();
     shutting_down = 1;
     pthread_kill(cycle_thread, SIGUSR1);
     clock_gettime(CLOCK_REALTIME, &patience);
