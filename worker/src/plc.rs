@@ -243,14 +243,11 @@ impl Plc {
         if list.len() > limits::TRACE_VARIABLES {
             return Outcome::TraceRefused(TraceRefusal::TooManyTraced);
         }
-        let replaced = if list.is_empty() {
-            program.clear_trace().map(|()| None)
-        } else {
-            program.set_trace(list.iter().map(|variable| {
-                let force = variable.force.as_ref().map(|bytes| bytes.as_slice());
-                (variable.index, force)
-            }))
-        };
+        let entries = list.iter().map(|variable| {
+            let force = variable.force.as_ref().map(|bytes| bytes.as_slice());
+            (variable.index, force)
+        });
+        let replaced = program.set_trace(&entries.collect::<Vec<_>>());
         // After a refusal nothing is traced, which is a change as well.
         trace.list_changed(replaced.as_ref().ok().copied().flatten());
         refusable(replaced.map(drop))

@@ -6,10 +6,7 @@ use std::{
     marker::PhantomData,
     path::Path,
     ptr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use thiserror::Error;
@@ -21,8 +18,8 @@ use crate::{
     signals::InterruptAction,
     symbols::Symbols,
     tick::TickCounter,
-    trace_buffer::TraceReader,
-    trace_list::{self, TraceError},
+    trace_buffer::{Slot, TraceReader},
+    trace_list::{TraceError, TraceList},
 };
 
 /// A program in memory that does not run. It stays on the thread that loaded it: Xenomai targets need load,
@@ -37,7 +34,8 @@ pub struct Loaded {
 #[derive(Debug)]
 pub struct Running {
     symbols: &'static Symbols,
-    stopping: Arc<AtomicBool>,
+    slot: Arc<Slot>,
+    trace_list: TraceList,
     /// `stopPLC` has returned.
     stopped: bool,
     one_thread: PhantomData<*const ()>,
@@ -127,9 +125,11 @@ impl Loaded {
         if code != 0 {
             return Err((self, StartError(code)));
         }
+        let slot = Arc::<Slot>::default();
         Ok(Running {
             symbols: self.symbols,
-            stopping: Arc::default(),
+            trace_list: TraceList::new(self.symbols, Arc::clone(&slot)),
+            slot,
             stopped: false,
             one_thread: PhantomData,
         })
@@ -141,7 +141,7 @@ impl Running {
     #[must_use]
     pub fn trace_reader(&self) -> Option<TraceReader> {
         let functions = self.symbols.debug?;
-        Some(TraceReader::new(functions, Arc::clone(&self.stopping)))
+        Some(TraceReader::new(functions, Arc::clone(&self.slot)))
     }
 
     /// The program's Python blocks, for a thread of its own.
@@ -150,25 +150,14 @@ impl Running {
         self.symbols.python.map(PythonCaller)
     }
 
-    /// Replaces the traced and forced variables and switches tracing on. Each entry is a variable's index and
-    /// the bytes to force it to. Returns the cycle counter at the change: a sample with an older or the same
-    /// tick may still be of the old list.
+    /// Replaces the traced and forced variables and switches tracing on; an empty list ends tracing and all forces.
+    /// Each entry is a variable's index and the bytes to force it to. Returns the cycle counter at the change: a
+    /// sample with an older or the same tick may still be of the old list.
     ///
     /// # Errors
     /// [`TraceError`]; then nothing is traced or forced.
-    pub fn set_trace<'a>(
-        &mut self,
-        list: impl IntoIterator<Item = (u32, Option<&'a [u8]>)>,
-    ) -> Result<Option<u32>, TraceError> {
-        trace_list::replace(self.symbols, list)
-    }
-
-    /// Ends tracing and all forces.
-    ///
-    /// # Errors
-    /// [`TraceError`].
-    pub fn clear_trace(&mut self) -> Result<(), TraceError> {
-        trace_list::clear(self.symbols)
+    pub fn set_trace(&mut self, list: &[(u32, Option<&[u8]>)]) -> Result<Option<u32>, TraceError> {
+        self.trace_list.replace(list)
     }
 
     /// Ends sampling; the list and its forces stay.
@@ -176,15 +165,15 @@ impl Running {
     /// # Errors
     /// [`TraceError::NotTraceable`].
     pub fn pause_trace(&mut self) -> Result<(), TraceError> {
-        trace_list::pause(self.symbols)
+        self.trace_list.pause()
     }
 
-    /// Samples again.
+    /// Samples again, if anything is traced.
     ///
     /// # Errors
     /// [`TraceError`].
     pub fn resume_trace(&mut self) -> Result<(), TraceError> {
-        trace_list::resume(self.symbols)
+        self.trace_list.resume()
     }
 
     /// Stops the program and waits until its cycle has ended and it has cleaned up. That may take for ever:
@@ -199,7 +188,7 @@ impl Running {
         if self.stopped {
             return;
         }
-        self.stopping.store(true, Ordering::Release);
+        self.slot.set_stopping();
         // SAFETY: the signature is the library's own, and the program runs.
         unsafe { (self.symbols.life.stop)() };
         self.stopped = true;

@@ -6,21 +6,61 @@
 
 use std::{
     ffi::c_void,
-    marker::PhantomData,
     ptr,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
 use crate::symbols::Debug;
+
+/// The pause after the library has ended a wait without a sample, so that one that does it again and again takes
+/// no processor from others.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// Takes samples out of the program. Belongs on a thread of its own, for it waits.
 #[derive(Debug)]
 pub struct TraceReader {
     functions: Debug,
-    stopping: Arc<AtomicBool>,
+    slot: Arc<Slot>,
+}
+
+/// What the reader and the thread that changes the trace list must know of each other.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// Set before `stopPLC` is called; from then on no other function may be.
+    stopping: AtomicBool,
+    /// The reader has a sample and will give the slot back.
+    is_taken: Mutex<bool>,
+}
+
+impl Slot {
+    /// The program is about to stop.
+    pub(crate) fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Frees the slot, unless the reader is about to: freed twice, the next sample could be overwritten while it is
+    /// read.
+    pub(crate) fn free_unless_taken(&self, functions: Debug) {
+        let is_taken = self.is_taken();
+        if !*is_taken {
+            free(functions);
+        }
+    }
+
+    fn give_back(&self, functions: Debug) {
+        let mut is_taken = self.is_taken();
+        *is_taken = false;
+        free(functions);
+    }
+
+    fn is_taken(&self) -> MutexGuard<'_, bool> {
+        self.is_taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The library's slot with one sample in it, borrowed until dropped.
@@ -30,36 +70,43 @@ pub struct TraceBuffer<'reader> {
     size: usize,
     data: *const u8,
     functions: Debug,
-    reader: PhantomData<&'reader mut TraceReader>,
+    slot: &'reader Slot,
 }
 
 impl TraceReader {
-    pub(crate) fn new(functions: Debug, stopping: Arc<AtomicBool>) -> Self {
-        Self { functions, stopping }
+    pub(crate) fn new(functions: Debug, slot: Arc<Slot>) -> Self {
+        Self { functions, slot }
     }
 
     /// Waits for the next sample. While nothing is traced that takes until the program stops; then, and ever
     /// after, there is `None`.
     pub fn wait(&mut self) -> Option<TraceBuffer<'_>> {
-        // Once stopPLC runs the library may be entered no more; the call that is already inside is woken.
-        // Between this look and the call below a stop may begin: the library looks again at its own flag.
-        if self.stopping.load(Ordering::Acquire) {
-            return None;
-        }
         let (mut tick, mut size) = (0_u64, 0_u64);
         let mut data: *mut c_void = ptr::null_mut();
-        // SAFETY: the pointers are to eight zeroed bytes each (see `symbols::Debug`) and to one pointer.
-        let error = unsafe { (self.functions.get)(&raw mut tick, &raw mut size, &raw mut data) };
-        if error != 0 {
-            return None;
+        loop {
+            // Once stopPLC runs the library may be entered no more; the call that is already inside is woken.
+            // Between this look and the call below a stop may begin: the library looks again at its own flag.
+            if self.slot.stopping.load(Ordering::Acquire) {
+                return None;
+            }
+            // SAFETY: the pointers are to eight zeroed bytes each (see `symbols::Debug`) and to one pointer.
+            let error =
+                unsafe { (self.functions.get)(&raw mut tick, &raw mut size, &raw mut data) };
+            if error == 0 {
+                break;
+            }
+            // Not the end: libraries since 2026 end the wait with ENODATA each time tracing is switched off.
+            (tick, size, data) = (0, 0, ptr::null_mut());
+            thread::sleep(RETRY_DELAY);
         }
+        *self.slot.is_taken() = true;
         let size = if data.is_null() { 0 } else { low_half(size) };
         Some(TraceBuffer {
             tick: low_half(tick),
             size: usize::try_from(size).unwrap_or(0),
             data: data.cast_const().cast(),
             functions: self.functions,
-            reader: PhantomData,
+            slot: &self.slot,
         })
     }
 }
@@ -85,9 +132,13 @@ impl TraceBuffer<'_> {
 
 impl Drop for TraceBuffer<'_> {
     fn drop(&mut self) {
-        // SAFETY: the signature is the library's own; it only marks the slot as free.
-        unsafe { (self.functions.free)() };
+        self.slot.give_back(self.functions);
     }
+}
+
+fn free(functions: Debug) {
+    // SAFETY: the signature is the library's own; it only marks the slot as free.
+    unsafe { (functions.free)() };
 }
 
 /// What a library wrote, as `unsigned` or as `unsigned long`, to eight zeroed bytes.

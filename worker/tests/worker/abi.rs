@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Libraries of other years and other targets.
 
-use plc_api::{limits, log::LogLevel};
-use plc_worker_link::Outcome;
+use plc_api::{limits, log::LogLevel, trace::TraceRefusal};
+use plc_worker_link::{Order, Outcome};
 
-use crate::harness::Plant;
+use crate::harness::{Plant, Worker};
 
 #[test]
 fn a_library_of_2018_is_traced_and_forced() {
@@ -67,5 +67,58 @@ fn python_blocks_are_answered_and_named_once() {
     assert!(notice.contains("2 + 2"), "{notice}");
     assert_eq!(worker.notices.len(), 1);
     assert!(worker.log.iter().all(|(level, _)| *level != LogLevel::Critical));
+    worker.stop();
+}
+
+/// Whether samples come of the list that holds the tick alone.
+fn traces_its_tick(worker: &mut Worker) {
+    for sample in worker.traced(&[(0, None)], 5) {
+        assert_eq!(sample.data, sample.tick.to_ne_bytes());
+    }
+}
+
+#[test]
+fn a_library_that_an_empty_list_blocks_is_traced_after_it() {
+    let plant = Plant::new();
+    let mut worker = plant.running("empty_list");
+    assert_eq!(worker.trace(&[]), Outcome::Done);
+    traces_its_tick(&mut worker);
+    assert_eq!(worker.trace(&[]), Outcome::Done);
+    assert_eq!(worker.order(Order::ResumeTrace), Outcome::Done);
+    traces_its_tick(&mut worker);
+    worker.stop();
+}
+
+#[test]
+fn a_library_that_an_empty_list_blocks_is_traced_after_a_refused_one() {
+    let plant = Plant::new();
+    let mut worker = plant.running("empty_list");
+    for force in [&[0; 2][..], &[0; 500]] {
+        let refused = Outcome::TraceRefused(TraceRefusal::ForceSize);
+        assert_eq!(worker.trace(&[(0, None), (0, Some(force))]), refused);
+        traces_its_tick(&mut worker);
+    }
+    worker.stop();
+}
+
+#[test]
+fn a_library_that_an_empty_list_blocks_is_traced_after_a_list_that_it_does_not_know() {
+    let plant = Plant::new();
+    let mut worker = plant.running("empty_list");
+    assert_eq!(worker.trace(&[(9999, None)]), Outcome::Done);
+    traces_its_tick(&mut worker);
+    worker.stop();
+}
+
+#[test]
+fn a_wait_that_ends_without_a_sample_is_not_the_end_of_tracing() {
+    let plant = Plant::new();
+    let mut worker = plant.running("pause_ends_wait");
+    traces_its_tick(&mut worker);
+    assert_eq!(worker.order(Order::PauseTrace), Outcome::Done);
+    assert_eq!(worker.order(Order::ResumeTrace), Outcome::Done);
+    traces_its_tick(&mut worker);
+    assert_eq!(worker.trace(&[]), Outcome::Done);
+    traces_its_tick(&mut worker);
     worker.stop();
 }
