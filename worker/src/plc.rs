@@ -188,6 +188,10 @@ impl Plc {
         if let Err(error) = extra_files::keep(&self.work_dir) {
             self.supervisor.notice(LogLevel::Warning, format!("{error:#}"));
         }
+        if let Some(log) = &self.log {
+            // The start empties the log of a program since 2025.
+            log.catch_up();
+        }
         self.vitals.starts(program.tick());
         let work_dir = CString::new(self.work_dir.as_os_str().as_bytes()).unwrap_or_default();
         let for_the_start = realtime::apply(&realtime);

@@ -4,7 +4,7 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -21,7 +21,8 @@ use serde_bytes::ByteBuf;
 
 use crate::{
     channel::{DataChannel, Supervisor},
-    load, threads,
+    load,
+    threads::{self, lock},
 };
 
 /// Time between two looks at the program's log.
@@ -37,6 +38,7 @@ const LOOKS: u8 = 3;
 #[derive(Debug)]
 pub(crate) struct LogDrain {
     finishing: Arc<AtomicBool>,
+    reading: Arc<Mutex<Reading>>,
     thread: JoinHandle<()>,
 }
 
@@ -53,16 +55,21 @@ impl LogDrain {
     ) -> io::Result<Self> {
         listener.announce();
         let finishing = Arc::new(AtomicBool::new(false));
-        let mut drain = Drain {
-            reader,
+        let reading = Reading { reader, data, cursors: Default::default() };
+        let reading = Arc::new(Mutex::new(reading));
+        let drain = Drain {
+            reading: Arc::clone(&reading),
             listener,
-            data,
             supervisor,
-            cursors: [Cursor::default(); LogLevel::ALL.len()],
             finishing: Arc::clone(&finishing),
         };
         let thread = threads::spawn("plc-log", move || drain.run())?;
-        Ok(Self { finishing, thread })
+        Ok(Self { finishing, reading, thread })
+    }
+
+    /// Reads at once, on this thread, what the program is about to forget.
+    pub(crate) fn catch_up(&self) {
+        lock(&self.reading).read_all();
     }
 
     /// Reads what is left and ends.
@@ -76,16 +83,22 @@ impl LogDrain {
 }
 
 struct Drain {
-    reader: LogReader,
+    reading: Arc<Mutex<Reading>>,
     listener: Listener,
-    data: DataChannel,
     supervisor: Supervisor,
-    cursors: [Cursor; LogLevel::ALL.len()],
     finishing: Arc<AtomicBool>,
 }
 
+/// The program's log and how far it has been read.
+#[derive(Debug)]
+struct Reading {
+    reader: LogReader,
+    data: DataChannel,
+    cursors: [Cursor; LogLevel::ALL.len()],
+}
+
 impl Drain {
-    fn run(&mut self) {
+    fn run(&self) {
         loop {
             let asked = self.listener.wait(PERIOD);
             // Before the reading, which is the last one then.
@@ -95,7 +108,7 @@ impl Drain {
                 // That the channel ended is somebody else's to notice.
                 let _ = self.supervisor.send(&FromWorker::Dying);
             }
-            self.read_all();
+            lock(&self.reading).read_all();
             if let Some(ask) = asked {
                 self.listener.answer(&ask);
             }
@@ -104,7 +117,9 @@ impl Drain {
             }
         }
     }
+}
 
+impl Reading {
     fn read_all(&mut self) {
         for (level, cursor) in LogLevel::ALL.into_iter().zip(&mut self.cursors) {
             let number = level.number();
@@ -129,12 +144,14 @@ fn logged(level: LogLevel, mut entry: LogEntry) -> LoggedMessage {
 }
 
 /// How far one level has been read.
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Cursor {
     /// The first id that was not read yet.
     next: u32,
     /// Looks in vain at the ids that follow.
     looks: u8,
+    /// The last message that was read, and its id.
+    last: Option<(u32, LogEntry)>,
 }
 
 impl Cursor {
@@ -147,8 +164,7 @@ impl Cursor {
         count: u32,
         mut message: impl FnMut(u32) -> Option<LogEntry>,
     ) -> Vec<LogEntry> {
-        if count < self.next {
-            // The program has reset its log.
+        if count < self.next || self.last_was_replaced(&mut message) {
             *self = Self::default();
         }
         let mut entries = Vec::new();
@@ -159,13 +175,28 @@ impl Cursor {
                 self.looks = 0;
             }
         }
+        if let Some(entry) = entries.last() {
+            self.last = Some((self.next - 1, entry.clone()));
+        }
         if self.next < count {
             self.looks += 1;
             if self.looks >= LOOKS {
-                *self = Self { next: count, looks: 0 };
+                self.next = count;
+                self.looks = 0;
             }
         }
         entries
+    }
+
+    /// Whether the program has begun its log anew since and written as much again: programs since 2025 do so at their
+    /// start. If the last message is merely gone, so are all before it, and nothing is to be read again.
+    fn last_was_replaced(&self, mut message: impl FnMut(u32) -> Option<LogEntry>) -> bool {
+        let Some((id, last)) = &self.last else {
+            return false;
+        };
+        let mut differs = || message(*id).filter(|entry| entry != last);
+        // Twice the same: a message that is being overwritten reads as anything.
+        differs().is_some_and(|entry| differs() == Some(entry))
     }
 }
 
@@ -227,5 +258,29 @@ mod tests {
         let mut cursor = Cursor::default();
         cursor.advance(5, |id| Some(entry(id)));
         assert_eq!(ticks(&cursor.advance(2, |id| Some(entry(id)))), [0, 1]);
+    }
+
+    #[test]
+    fn a_reset_log_that_has_grown_as_long_again_is_read_from_its_new_beginning() {
+        for length in [3, 5] {
+            let mut cursor = Cursor::default();
+            cursor.advance(3, |id| Some(entry(id)));
+            let anew = |id| Some(LogEntry { time_us: 1, ..entry(id) });
+            let all: Vec<u32> = (0..length).collect();
+            assert_eq!(ticks(&cursor.advance(length, anew)), all);
+            assert_eq!(ticks(&cursor.advance(length, anew)), [], "once");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_being_overwritten_is_no_sign_of_a_reset() {
+        let mut cursor = Cursor::default();
+        cursor.advance(3, |id| Some(entry(id)));
+        let mut torn = 0;
+        let read = cursor.advance(5, |id| {
+            torn += 1;
+            if id < 3 { Some(LogEntry { time_us: torn, ..entry(id) }) } else { Some(entry(id)) }
+        });
+        assert_eq!(ticks(&read), [3, 4]);
     }
 }

@@ -122,3 +122,25 @@ fn a_wait_that_ends_without_a_sample_is_not_the_end_of_tracing() {
     traces_its_tick(&mut worker);
     worker.stop();
 }
+
+#[test]
+fn every_message_arrives_once_from_a_log_that_the_start_empties() {
+    // With time to read it before the start, and without.
+    for reads_first in [true, false] {
+        let plant = Plant::new();
+        let mut worker = plant.loaded("log_restarts");
+        if reads_first {
+            worker.logged("loading 2");
+        }
+        worker.start();
+        assert_eq!(worker.order(Order::Stop), Outcome::Stopped);
+        worker.ended();
+        while worker.data().is_some() {}
+        let texts: Vec<&str> = worker.log.iter().map(|(_, text)| text.as_str()).collect();
+        let expected: Vec<String> = (0..3)
+            .map(|n| format!("loading {n}"))
+            .chain((0..5).map(|n| format!("starting {n}")))
+            .collect();
+        assert_eq!(texts, expected, "read before the start: {reads_first}");
+    }
+}
