@@ -24,7 +24,7 @@ pub(crate) fn answer(mut blocks: PythonCaller, supervisor: Supervisor) -> io::Re
         let Some(expression) = blocks.answer(NO_RESULT_YET) else {
             return;
         };
-        let shown: String = expression.to_string_lossy().chars().take(SHOWN).collect();
+        let shown: String = expression.text.to_string_lossy().chars().take(SHOWN).collect();
         supervisor.notice(
             LogLevel::Warning,
             format!(

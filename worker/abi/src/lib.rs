@@ -34,7 +34,7 @@ pub use calls::{Facts, Loaded, Running, StartError, Stopped};
 pub use library::LoadError;
 pub use log::{LogEntry, LogReader};
 pub use process_lock::ProcessLock;
-pub use python::PythonCaller;
+pub use python::{PythonCaller, PythonExpression};
 pub use signals::ignore_interrupts;
 pub use tick::TickCounter;
 pub use trace_buffer::{TraceBuffer, TraceReader};

@@ -76,8 +76,12 @@ group! {
 
 group! {
     /// Blocks of Python inside the program: reference runtime, `py_ext/plc_python.c`.
+    ///
+    /// The third argument exists since February 2025, and the library writes to it; the calling conventions of all
+    /// supported machines let an older library ignore it.
     Python {
-        next: "PythonIterator" as unsafe extern "C" fn(*const c_char, *mut *mut c_void) -> *const c_char,
+        next: "PythonIterator" as unsafe extern "C" fn(
+            *const c_char, *mut *mut c_void, *mut c_int) -> *const c_char,
     }
 }
 

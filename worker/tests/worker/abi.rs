@@ -144,3 +144,16 @@ fn every_message_arrives_once_from_a_log_that_the_start_empties() {
         assert_eq!(texts, expected, "read before the start: {reads_first}");
     }
 }
+
+#[test]
+fn python_blocks_of_2025_are_answered_too() {
+    let plant = Plant::new();
+    let mut worker = plant.running("python_last");
+    let answers = |log: &[(LogLevel, String)]| {
+        log.iter().filter(|(_, text)| text.starts_with("answer: #EXCEPTION")).count()
+    };
+    while answers(&worker.log) < 2 {
+        worker.data().expect("two answers");
+    }
+    worker.stop();
+}
