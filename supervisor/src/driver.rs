@@ -350,6 +350,7 @@ impl Driver {
         };
         let input = match (pending.remove(&id), outcome) {
             (Some(Pending::Load), Outcome::Loaded(found)) => {
+                lock(&self.sinks.trace).set_time_bytes(found.time_bytes);
                 *loaded = found;
                 Input::Loaded(Ok(()))
             }

@@ -71,12 +71,17 @@ impl Services {
     /// The figures now.
     #[must_use]
     pub(crate) fn stats(&self) -> Stats {
-        let (trace_samples, trace_dropped) = lock(&self.sinks.trace).totals();
+        let (trace_samples, trace_dropped, time_bytes) = {
+            let trace = lock(&self.sinks.trace);
+            let (samples, dropped) = trace.totals();
+            (samples, dropped, trace.time_bytes())
+        };
         let gauge = lock(&self.gauge);
         let (period_ns, measured_period_ns) = gauge.periods_ns();
         Stats {
             ticks: gauge.ticks(),
             period_ns,
+            time_bytes,
             measured_period_ns,
             cycle_cpu_us: gauge.cpu(),
             trace_samples,

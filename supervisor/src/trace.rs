@@ -28,6 +28,8 @@ pub(crate) struct Trace {
     received_total: u64,
     dropped_total: u64,
     worker_dropped: u64,
+    /// Of the program that was loaded last, as its worker reports it; 0: not known.
+    time_bytes: u8,
     /// Lists given to the program whose mark has not come back yet: until then samples belong to an older one.
     unmarked: u32,
 }
@@ -170,6 +172,17 @@ impl Trace {
             self.clear();
         }
         lapsed
+    }
+
+    /// A program was loaded whose TIME has so many bytes; 0: not known.
+    pub(crate) fn set_time_bytes(&mut self, bytes: u8) {
+        self.time_bytes = bytes;
+    }
+
+    /// Bytes of a TIME in the program that was loaded last; 0: not known.
+    #[must_use]
+    pub(crate) fn time_bytes(&self) -> u8 {
+        self.time_bytes
     }
 
     /// A program starts: its figures begin at 0.

@@ -152,6 +152,8 @@ impl Plc {
             traceable: facts.traceable,
             logs: facts.logs,
             wants_python: facts.wants_python,
+            // One that does not fit is none that anybody knows.
+            time_bytes: u8::try_from(facts.time_bytes).unwrap_or(u8::MAX),
         };
         tracing::info!(
             program_id = order.program_id,

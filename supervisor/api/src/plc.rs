@@ -141,6 +141,9 @@ pub struct Stats {
     pub ticks: u64,
     /// The period the program asks for, nanoseconds; 0 when unknown.
     pub period_ns: u64,
+    /// Bytes of a TIME, DATE, TOD or DT in samples and forced values of the program that was loaded last, for
+    /// [`TimeLayout::from_bytes`](crate::trace::TimeLayout::from_bytes); 0: none was loaded since the supervisor started.
+    pub time_bytes: u8,
     /// The period measured over the last second or so, nanoseconds; 0 when unknown.
     pub measured_period_ns: u64,
     /// Processor time per cycle of the program's threads, microseconds, as averages over windows of half a

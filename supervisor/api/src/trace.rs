@@ -6,6 +6,48 @@ use thiserror::Error;
 
 use crate::plc::PlcStatus;
 
+/// How a program keeps a TIME, DATE, TOD or DT: seconds, then nanoseconds, in target byte order without padding. It is a
+/// property of the program, whatever the machine.
+///
+/// A time below zero may come with both parts negative, as programs compute it, or with the seconds rounded down, as
+/// IDEs force it: in either case the time is the sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeLayout {
+    /// 32 and 32 bits: 32-bit programs from before December 2025.
+    Long32,
+    /// 64 and 64 bits: 64-bit programs from before December 2025.
+    Long64,
+    /// 64 and 32 bits: programs since.
+    Packed,
+}
+
+impl TimeLayout {
+    /// That of this machine's programs from before December 2025: two C `long`s.
+    pub const TWO_LONGS: Self =
+        if size_of::<std::ffi::c_long>() == 8 { Self::Long64 } else { Self::Long32 };
+
+    /// The layout that takes so many bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: u8) -> Option<Self> {
+        match bytes {
+            8 => Some(Self::Long32),
+            12 => Some(Self::Packed),
+            16 => Some(Self::Long64),
+            _ => None,
+        }
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Long32 => 8,
+            Self::Packed => 12,
+            Self::Long64 => 16,
+        }
+    }
+}
+
 /// One entry of a trace list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceVariable {

@@ -2,18 +2,18 @@
 //! The basic types of IEC 61131-3 as a program keeps them in memory: values from trace samples and to force.
 //!
 //! # Layout
-//! Byte order and the size of `long` are those of this machine: a program that we can trace runs here too.
+//! Byte order is that of this machine: a program that we can trace runs here too.
 //! A sample holds a STRING as one length byte and that many bytes; forced, it is the whole structure of 127
-//! bytes. TIME, DATE, TOD and DT are `{long seconds; long nanoseconds}`.
+//! bytes. TIME, DATE, TOD and DT are seconds and nanoseconds in the program's own [`TimeLayout`].
 //! Specified by: reference runtime, `runtime/typemapping.py`.
 
-use std::{ffi::c_long, str::FromStr};
+use std::str::FromStr;
 
+use plc_api::trace::TimeLayout;
 use thiserror::Error;
 
 /// Bytes of a STRING's text.
 pub(crate) const STRING_BYTES: usize = 126;
-const LONG_BYTES: usize = size_of::<c_long>();
 const NS_PER_S: i128 = 1_000_000_000;
 
 /// A basic type.
@@ -145,9 +145,14 @@ impl Value {
 pub(crate) struct OutOfRange(IecType);
 
 impl IecType {
+    /// Whether its bytes depend on a program's [`TimeLayout`].
+    pub(crate) const fn is_time(self) -> bool {
+        matches!(self, Self::Time | Self::Date | Self::Tod | Self::Dt)
+    }
+
     /// Reads one value from the front of a sample's data and says how many bytes it took.
     /// `None`: the data ends before the value does.
-    pub(crate) fn decode(self, data: &[u8]) -> Option<(Value, usize)> {
+    pub(crate) fn decode(self, data: &[u8], times: TimeLayout) -> Option<(Value, usize)> {
         macro_rules! number {
             ($number:ty, $wide:ty, $variant:ident) => {{
                 let bytes = data.first_chunk::<{ size_of::<$number>() }>()?;
@@ -171,10 +176,10 @@ impl IecType {
             Self::Lword => number!(u64, u64, Bits),
             Self::Real => number!(f32, f32, Real),
             Self::Lreal => number!(f64, f64, Lreal),
-            Self::Time => timespec(data).map(|(ns, taken)| (Value::Time(ns), taken)),
-            Self::Date => timespec(data).map(|(ns, taken)| (Value::Date(ns), taken)),
-            Self::Tod => timespec(data).map(|(ns, taken)| (Value::Tod(ns), taken)),
-            Self::Dt => timespec(data).map(|(ns, taken)| (Value::Dt(ns), taken)),
+            Self::Time => Some((Value::Time(time(data, times)?), times.bytes())),
+            Self::Date => Some((Value::Date(time(data, times)?), times.bytes())),
+            Self::Tod => Some((Value::Tod(time(data, times)?), times.bytes())),
+            Self::Dt => Some((Value::Dt(time(data, times)?), times.bytes())),
             Self::String => {
                 let length = usize::from(*data.first()?);
                 let text = data.get(1..=length)?;
@@ -187,7 +192,7 @@ impl IecType {
     ///
     /// # Errors
     /// [`OutOfRange`] when the type cannot hold it, or is another one than the value's.
-    pub(crate) fn encode(self, value: &Value) -> Result<Vec<u8>, OutOfRange> {
+    pub(crate) fn encode(self, value: &Value, times: TimeLayout) -> Result<Vec<u8>, OutOfRange> {
         macro_rules! narrow {
             ($number:ty, $value:expr) => {
                 <$number>::try_from(*$value).ok().map(|value| value.to_ne_bytes().to_vec())
@@ -213,10 +218,13 @@ impl IecType {
             }
             (Self::Real, Value::Real(value)) => Some(value.to_ne_bytes().to_vec()),
             (Self::Lreal, Value::Lreal(value)) => Some(value.to_ne_bytes().to_vec()),
-            (Self::Time, Value::Time(ns))
-            | (Self::Date, Value::Date(ns))
+            // Both parts of one sign, as programs compute durations: else the program would find it unequal to its own.
+            (Self::Time, Value::Time(ns)) => time_bytes(ns / NS_PER_S, ns % NS_PER_S, times),
+            (Self::Date, Value::Date(ns))
             | (Self::Tod, Value::Tod(ns))
-            | (Self::Dt, Value::Dt(ns)) => timespec_bytes(*ns),
+            | (Self::Dt, Value::Dt(ns)) => {
+                time_bytes(ns.div_euclid(NS_PER_S), ns.rem_euclid(NS_PER_S), times)
+            }
             (Self::String, Value::Text(text)) => string_bytes(text),
             _ => None,
         };
@@ -224,18 +232,30 @@ impl IecType {
     }
 }
 
-fn timespec(data: &[u8]) -> Option<(i128, usize)> {
-    let (seconds, rest) = data.split_first_chunk::<LONG_BYTES>()?;
-    let nanoseconds = rest.first_chunk::<LONG_BYTES>()?;
-    let ns = i128::from(c_long::from_ne_bytes(*seconds)) * NS_PER_S
-        + i128::from(c_long::from_ne_bytes(*nanoseconds));
-    Some((ns, 2 * LONG_BYTES))
+/// Nanoseconds.
+fn time(data: &[u8], layout: TimeLayout) -> Option<i128> {
+    let data = data.get(..layout.bytes())?;
+    let (seconds, nanoseconds) = data.split_at(if layout == TimeLayout::Long32 { 4 } else { 8 });
+    Some(integer(seconds)? * NS_PER_S + integer(nanoseconds)?)
 }
 
-fn timespec_bytes(ns: i128) -> Option<Vec<u8>> {
-    let seconds = c_long::try_from(ns.div_euclid(NS_PER_S)).ok()?;
-    let nanoseconds = c_long::try_from(ns.rem_euclid(NS_PER_S)).ok()?;
-    Some([seconds.to_ne_bytes(), nanoseconds.to_ne_bytes()].concat())
+/// A signed integer of 4 or 8 bytes.
+fn integer(bytes: &[u8]) -> Option<i128> {
+    match bytes.len() {
+        4 => Some(i32::from_ne_bytes(bytes.try_into().ok()?).into()),
+        _ => Some(i64::from_ne_bytes(bytes.try_into().ok()?).into()),
+    }
+}
+
+fn time_bytes(seconds: i128, nanoseconds: i128, layout: TimeLayout) -> Option<Vec<u8>> {
+    let narrow = |number| i32::try_from(number).ok().map(|number| number.to_ne_bytes().to_vec());
+    let wide = |number| i64::try_from(number).ok().map(|number| number.to_ne_bytes().to_vec());
+    let parts = match layout {
+        TimeLayout::Long32 => [narrow(seconds)?, narrow(nanoseconds)?],
+        TimeLayout::Packed => [wide(seconds)?, narrow(nanoseconds)?],
+        TimeLayout::Long64 => [wide(seconds)?, wide(nanoseconds)?],
+    };
+    Some(parts.concat())
 }
 
 fn string_bytes(text: &[u8]) -> Option<Vec<u8>> {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use plc_api::trace::TimeLayout;
 use thiserror::Error;
 
 use crate::{
@@ -68,7 +69,9 @@ impl IecType {
             Self::String => (characters(text).map(Value::Text), "'text' of at most 126 bytes"),
         };
         let iec_type = self;
-        value.filter(|value| self.encode(value).is_ok()).ok_or(BadLiteral { iec_type, example })
+        // Times as far as any program holds them; whether the one that runs does is seen when its layout is known.
+        let fits = |value: &Value| self.encode(value, TimeLayout::Long64).is_ok();
+        value.filter(fits).ok_or(BadLiteral { iec_type, example })
     }
 }
 

@@ -23,6 +23,8 @@ struct Figures {
     period_ns: u64,
     /// What was measured over the last second or so.
     measured_period_ns: u64,
+    /// Bytes of a TIME, DATE, TOD or DT of the program that was loaded last.
+    time_bytes: u8,
     /// `min`, `avg`, `max` processor time per cycle.
     cycle_cpu_us: CycleTime,
     trace_samples: u64,
@@ -37,6 +39,7 @@ impl From<Stats> for Figures {
             ticks: stats.ticks,
             period_ns: stats.period_ns,
             measured_period_ns: stats.measured_period_ns,
+            time_bytes: stats.time_bytes,
             cycle_cpu_us: stats.cycle_cpu_us,
             trace_samples: stats.trace_samples,
             trace_dropped: stats.trace_dropped,
@@ -112,6 +115,7 @@ mod tests {
             ticks: 1234,
             period_ns: 10_000_000,
             measured_period_ns: 10_002_300,
+            time_bytes: 12,
             cycle_cpu_us: CycleTime { min: 3.0, avg: 4.25, max: 12.5 },
             trace_samples: 1,
             trace_dropped: 0,

@@ -18,7 +18,7 @@ use plc_api::{
     limits,
     message::{ApiError, Reply, Request},
     plc::{PlcStatus, Stats},
-    trace::{TraceBatch, TraceSample, TraceVariable},
+    trace::{TimeLayout, TraceBatch, TraceSample, TraceVariable},
 };
 use serde_bytes::ByteBuf;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -46,7 +46,8 @@ const PLOT_VARIABLES: usize = 16;
 pub(crate) struct Plan {
     /// In ascending index, as samples hold them.
     variables: Vec<Variable>,
-    list: Vec<TraceVariable>,
+    /// What each of them is forced to.
+    forces: Vec<Option<Value>>,
     form: Form,
     window: f64,
     count: Option<u64>,
@@ -81,21 +82,57 @@ impl Plan {
         if args.plot && entries.len() > PLOT_VARIABLES {
             return usage(&format!("a plot has room for {PLOT_VARIABLES} variables"));
         }
-        let list = entries
-            .iter()
-            .map(|(variable, force)| TraceVariable {
-                index: variable.index,
-                force: force.clone().map(ByteBuf::from),
-            })
-            .collect();
+        let (variables, forces) = entries.into_iter().unzip();
         Ok(Self {
-            variables: entries.into_iter().map(|(variable, _)| variable).collect(),
-            list,
+            variables,
+            forces,
             form,
             window: args.window,
             count: args.count,
             duration: args.duration.map(Duration::from_secs_f64),
         })
+    }
+
+    /// How the program keeps times; `None`: not known before a program is loaded.
+    fn times(&self, stats: &Stats, status: PlcStatus) -> Result<Option<TimeLayout>, Failure> {
+        match stats.time_bytes {
+            // A runtime that does not say runs programs from before there was a difference.
+            0 => Ok((status == PlcStatus::Started).then_some(TimeLayout::TWO_LONGS)),
+            bytes => match TimeLayout::from_bytes(bytes) {
+                None if self.variables.iter().any(|variable| variable.iec_type.is_time()) => {
+                    Err(Failure::Failed(format!(
+                        "a TIME of this program has {bytes} bytes, which plcctl does not know; \
+                         leave out what is of type TIME, DATE, TOD or DT"
+                    )))
+                }
+                known => Ok(known),
+            },
+        }
+    }
+
+    /// The list for a program that keeps times so. Without knowing it nothing is forced to a time: bytes of another
+    /// program's form would be another time.
+    fn list(&self, times: Option<TimeLayout>) -> Result<Vec<TraceVariable>, Failure> {
+        let entries = self.variables.iter().zip(&self.forces);
+        let entry = |(variable, force): (&Variable, &Option<Value>)| {
+            let waits = times.is_none() && variable.iec_type.is_time();
+            let value = force.as_ref().filter(|_| !waits);
+            let bytes = value.map(|value| {
+                variable.iec_type.encode(value, times.unwrap_or(TimeLayout::TWO_LONGS)).map_err(
+                    |error| {
+                        Failure::Usage(format!(
+                            "{} cannot be forced: {value} {error}",
+                            variable.name
+                        ))
+                    },
+                )
+            });
+            Ok(TraceVariable {
+                index: variable.index,
+                force: bytes.transpose()?.map(ByteBuf::from),
+            })
+        };
+        entries.map(entry).collect()
     }
 }
 
@@ -103,22 +140,18 @@ fn usage<T>(text: &str) -> Result<T, Failure> {
     Err(Failure::Usage(text.to_owned()))
 }
 
-/// A variable and, if it is forced, the bytes to force it to.
-type Entry = (Variable, Option<Vec<u8>>);
+/// A variable and, if it is forced, what to.
+type Entry = (Variable, Option<Value>);
 
 /// Every variable once, in ascending index.
 fn entries(table: &Table, args: &TraceArgs) -> Result<Vec<Entry>, Failure> {
     let mut entries: Vec<Entry> = Vec::new();
     for text in &args.force {
         let (variable, value) = variables::forced(table, text)?;
-        let bytes = variable
-            .iec_type
-            .encode(&value)
-            .map_err(|error| Failure::Usage(format!("--force {text}: {value} {error}")))?;
         if entries.iter().any(|(known, _)| known.index == variable.index) {
             return usage(&format!("{} is forced twice", variable.name));
         }
-        entries.push((variable, Some(bytes)));
+        entries.push((variable, Some(value)));
     }
     for text in &args.variables {
         let variable = table.find(text)?;
@@ -148,16 +181,18 @@ pub(crate) async fn run(session: &Session, answer: &mut Answer, plan: Plan) -> R
     warn_of_takeover(&stats);
     // From before anything is forced, so that no signal leaves it so.
     let mut ending = Ending::listen()?;
-    let token = set(session, &plan.list).await?;
     let shown = Shown::new(&plan.variables, plan.form, plan.window, stats.period_ns);
     let mut tracer = Tracer {
         session,
         shown,
-        token,
+        token: 0,
+        times: TimeLayout::TWO_LONGS,
         status: session.snapshot().status,
+        program: None,
         left: plan.count.unwrap_or(u64::MAX),
         plan,
     };
+    tracer.set_list(&stats).await?;
     if tracer.status != PlcStatus::Started {
         tracer.shown.note(WAITING);
     }
@@ -228,7 +263,11 @@ struct Tracer<'a> {
     session: &'a Session,
     shown: Shown,
     token: u32,
+    /// How the program keeps times.
+    times: TimeLayout,
     status: PlcStatus,
+    /// The id of the program that has the list.
+    program: Option<String>,
     /// Samples still to be shown.
     left: u64,
     plan: Plan,
@@ -288,17 +327,32 @@ impl Tracer<'_> {
         }
     }
 
-    /// A program forgets its trace list when it ends, so one that was started gets it again.
+    /// Gives the list to the program, in the form of that program.
+    async fn set_list(&mut self, stats: &Stats) -> Result<(), Failure> {
+        self.program = self.program_now();
+        let times = self.plan.times(stats, self.status)?;
+        self.times = times.unwrap_or(TimeLayout::TWO_LONGS);
+        self.token = set(self.session, &self.plan.list(times)?).await?;
+        Ok(())
+    }
+
+    fn program_now(&self) -> Option<String> {
+        self.session.snapshot().program.as_ref().map(|program| program.id.clone())
+    }
+
+    /// A program forgets its trace list when it ends, so one that was started gets it again, and another one too.
     async fn follow_status(&mut self, status: PlcStatus) -> Result<Option<End>, Failure> {
-        if status == self.status {
+        let is_same = status == self.status;
+        if is_same && (status != PlcStatus::Started || self.program == self.program_now()) {
             return Ok(None);
         }
         self.status = status;
         match status {
             PlcStatus::Broken => return Ok(Some(End::Broken)),
             PlcStatus::Started => {
-                self.token = set(self.session, &self.plan.list).await?;
-                self.shown.note("the PLC runs");
+                let stats = stats(self.session).await?;
+                self.set_list(&stats).await?;
+                self.shown.note(if is_same { "another program runs" } else { "the PLC runs" });
             }
             PlcStatus::Stopped | PlcStatus::Empty => {
                 self.shown.note(WAITING);
@@ -312,7 +366,7 @@ impl Tracer<'_> {
         let mut rest = sample.data.as_slice();
         let mut cut = false;
         let values = self.plan.variables.iter().map(|variable| {
-            let decoded = variable.iec_type.decode(rest).filter(|_| !cut);
+            let decoded = variable.iec_type.decode(rest, self.times).filter(|_| !cut);
             cut = decoded.is_none();
             let (value, taken) = decoded?;
             rest = rest.get(taken..).unwrap_or_default();
@@ -343,9 +397,10 @@ mod tests {
     #[test]
     fn the_list_is_in_ascending_index_and_holds_what_is_forced() {
         let plan = plan(&["9:INT", "2:BOOL", "--force", "5:INT=258"]).unwrap();
-        let indexes: Vec<u32> = plan.list.iter().map(|entry| entry.index).collect();
+        let list = plan.list(None).unwrap();
+        let indexes: Vec<u32> = list.iter().map(|entry| entry.index).collect();
         assert_eq!(indexes, [2, 5, 9]);
-        let forced: Vec<_> = plan.list.iter().map(|entry| &entry.force).collect();
+        let forced: Vec<_> = list.iter().map(|entry| &entry.force).collect();
         let bytes = ByteBuf::from(258_i16.to_ne_bytes().to_vec());
         assert_eq!(forced, [&None, &Some(bytes), &None]);
     }
@@ -354,6 +409,33 @@ mod tests {
     fn a_variable_named_twice_is_traced_once() {
         let list = plan(&["2:BOOL", "2:BOOL", "--force", "2:BOOL=TRUE"]).unwrap();
         assert_eq!(list.variables.len(), 1);
+    }
+
+    #[test]
+    fn times_are_forced_in_the_form_of_the_program_and_not_before_it_is_known() {
+        let plan = plan(&["--force", "2:TIME=T#-1s500ms", "--force", "3:INT=1"]).unwrap();
+        let bytes = |times| -> Vec<Option<usize>> {
+            let list = plan.list(times).unwrap();
+            list.iter().map(|entry| entry.force.as_ref().map(|bytes| bytes.len())).collect()
+        };
+        assert_eq!(bytes(Some(TimeLayout::Packed)), [Some(12), Some(2)]);
+        assert_eq!(bytes(Some(TimeLayout::Long64)), [Some(16), Some(2)]);
+        assert_eq!(bytes(None), [None, Some(2)]);
+        let says = |time_bytes| Stats { time_bytes, ..Stats::default() };
+        let times = |bytes, status| plan.times(&says(bytes), status);
+        assert_eq!(times(12, PlcStatus::Stopped).unwrap(), Some(TimeLayout::Packed));
+        assert_eq!(times(0, PlcStatus::Stopped).unwrap(), None);
+        assert_eq!(times(0, PlcStatus::Started).unwrap(), Some(TimeLayout::TWO_LONGS));
+        let unknown = times(24, PlcStatus::Started).unwrap_err().to_string();
+        assert!(unknown.contains("24 bytes"), "{unknown}");
+    }
+
+    #[test]
+    fn a_time_that_the_program_cannot_hold_is_refused() {
+        let plan = plan(&["--force", "2:DT=DT#2100-01-01-00:00:00"]).unwrap();
+        assert!(plan.list(Some(TimeLayout::Packed)).is_ok());
+        let refused = plan.list(Some(TimeLayout::Long32)).unwrap_err();
+        assert!(matches!(refused, Failure::Usage(_)), "{refused:?}");
     }
 
     #[test]

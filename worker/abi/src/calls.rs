@@ -56,6 +56,9 @@ pub struct Facts {
     pub logs: bool,
     /// It has Python blocks.
     pub wants_python: bool,
+    /// Bytes of a TIME, DATE, TOD or DT: 12 in programs since December 2025, before that twice those of a C `long`.
+    /// Whatever the library says; above 0.
+    pub time_bytes: u64,
     /// What is odd about it, one sentence each.
     pub notes: Vec<String>,
 }
@@ -88,6 +91,7 @@ impl Loaded {
             traceable: self.symbols.debug.is_some(),
             logs: self.symbols.log.is_some(),
             wants_python: self.symbols.python.is_some(),
+            time_bytes: self.symbols.time_bytes,
             notes: self.symbols.notes.clone(),
         }
     }

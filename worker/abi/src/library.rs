@@ -2,10 +2,12 @@
 //! Maps a shared object for the rest of the process's life.
 
 use std::{
+    ffi::{CStr, c_void},
     fs::File,
     io::{self, Read},
-    mem::ManuallyDrop,
+    mem::{ManuallyDrop, MaybeUninit},
     path::{Path, PathBuf},
+    ptr,
 };
 
 use libloading::os::unix::{Library as Mapping, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
@@ -47,6 +49,13 @@ fn lend_system_libraries() {
     }
 }
 
+/// An entry of the dynamic symbol table.
+#[cfg(target_pointer_width = "64")]
+type Symbol = libc::Elf64_Sym;
+/// An entry of the dynamic symbol table.
+#[cfg(target_pointer_width = "32")]
+type Symbol = libc::Elf32_Sym;
+
 /// A mapped shared object. It is never unmapped, whatever happens to this value.
 #[derive(Debug)]
 pub(crate) struct Library(ManuallyDrop<Mapping>);
@@ -86,5 +95,41 @@ impl Library {
         let symbol = unsafe { self.0.get::<*mut T>(name.as_bytes()) };
         let address = *symbol.ok()?;
         (!address.is_null() && address.is_aligned()).then_some(address)
+    }
+
+    /// The size of the variable of this name in bytes, as the library's dynamic symbol table says; `None` if it
+    /// exports none, or says nothing of its size.
+    pub(crate) fn variable_bytes(&self, name: &CStr) -> Option<u64> {
+        let address: *mut u8 = self.variable(name.to_str().ok()?)?;
+        let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+        let mut entry: *mut c_void = ptr::null_mut();
+        /// Asks `dladdr1` for the entry of the symbol table (`dlfcn.h` of the GNU C library).
+        const RTLD_DL_SYMENT: libc::c_int = 1;
+        // SAFETY: both results are written to variables of the right type; `address` is only compared.
+        let found = unsafe {
+            libc::dladdr1(
+                address.cast_const().cast(),
+                info.as_mut_ptr(),
+                &raw mut entry,
+                RTLD_DL_SYMENT,
+            )
+        };
+        if found == 0 || entry.is_null() {
+            return None;
+        }
+        // SAFETY: `dladdr1` has found something, so it has filled `info`.
+        let info = unsafe { info.assume_init() };
+        if info.dli_sname.is_null() {
+            return None;
+        }
+        // SAFETY: not null, and it points into the string table of a library that stays mapped.
+        let found = unsafe { CStr::from_ptr(info.dli_sname) };
+        if found != name {
+            return None;
+        }
+        // SAFETY: with RTLD_DL_SYMENT it is the symbol's entry in the table of a library that stays mapped.
+        let bytes = unsafe { (*entry.cast::<Symbol>()).st_size };
+        #[allow(clippy::useless_conversion, reason = "the field has 32 or 64 bits, as the machine")]
+        Some(u64::from(bytes)).filter(|bytes| *bytes > 0)
     }
 }

@@ -5,7 +5,7 @@
 //! logging, debugging or Python; a group with a hole counts as absent, and a note says so.
 
 use std::{
-    ffi::{c_char, c_int, c_uint, c_void},
+    ffi::{c_char, c_int, c_long, c_uint, c_void},
     sync::atomic::{AtomicPtr, AtomicU32},
 };
 
@@ -100,6 +100,8 @@ pub(crate) struct Symbols {
     pub(crate) tick: Option<&'static AtomicU32>,
     /// `common_ticktime__`, nanoseconds; 0 if there is none.
     pub(crate) period_ns: u64,
+    /// Bytes of a TIME, DATE, TOD or DT.
+    pub(crate) time_bytes: u64,
     /// What is odd about this library, one sentence each.
     pub(crate) notes: Vec<String>,
 }
@@ -132,6 +134,7 @@ impl Symbols {
             plc_id,
             tick,
             period_ns: period_ns(library),
+            time_bytes: time_bytes(library),
             notes,
         })
     }
@@ -148,6 +151,13 @@ fn optional<T>(group: Group<T>, consequence: &str, notes: &mut Vec<String>) -> O
             None
         }
     }
+}
+
+/// Bytes of a TIME: those of `__CURRENT_TIME`, which has that type. 12 since December 2025, `int64_t` seconds and
+/// `int32_t` nanoseconds without padding, on every machine; two C `long`s before.
+fn time_bytes(library: &Library) -> u64 {
+    const TWO_LONGS: u64 = 2 * (c_long::BITS as u64) / 8;
+    library.variable_bytes(c"__CURRENT_TIME").unwrap_or(TWO_LONGS)
 }
 
 /// The period before the start; a library that says 0 runs with 1 ms (reference runtime,

@@ -160,6 +160,8 @@ pub struct Loaded {
     pub logs: bool,
     /// It wants Python, which this worker answers with errors.
     pub wants_python: bool,
+    /// Bytes that a TIME, DATE, TOD or DT has in it, as [`plc_api::plc::Stats::time_bytes`]; 255: 255 or more.
+    pub time_bytes: u8,
 }
 
 /// Why a program could not be loaded.

@@ -157,3 +157,27 @@ fn python_blocks_of_2025_are_answered_too() {
     }
     worker.stop();
 }
+
+#[test]
+fn times_of_12_bytes_are_reported_traced_and_forced() {
+    let plant = Plant::new();
+    let mut worker = plant.worker();
+    assert_eq!(worker.load(plant.fixture("time12")).time_bytes, 12);
+    worker.start();
+    let sample = &worker.traced(&[(2, None), (3, None), (4, None), (5, None)], 1)[0];
+    assert_eq!(sample.data.len(), 4 * 12);
+    let refused = Outcome::TraceRefused(TraceRefusal::ForceSize);
+    assert_eq!(worker.trace(&[(2, Some(&[0; 16]))]), refused);
+    let parts = [&(-1_i64).to_ne_bytes()[..], &(-500_000_000_i32).to_ne_bytes()];
+    let forced = parts.concat();
+    assert_eq!(worker.traced(&[(2, Some(&forced))], 1)[0].data, forced);
+    worker.logged("one and a half seconds before");
+    worker.stop();
+}
+
+#[test]
+fn times_of_a_library_that_says_nothing_of_them_are_two_longs() {
+    let plant = Plant::new();
+    let loaded = plant.worker().load(plant.fixture("abi2018"));
+    assert_eq!(usize::from(loaded.time_bytes), 2 * size_of::<std::ffi::c_long>());
+}

@@ -35,7 +35,13 @@ fn a_loaded_program_says_what_it_can() {
     let loaded = worker.load(plant.fixture("good"));
     assert_eq!(
         loaded,
-        Loaded { period_ns: 1_000_000, traceable: true, logs: true, wants_python: false }
+        Loaded {
+            period_ns: 1_000_000,
+            traceable: true,
+            logs: true,
+            wants_python: false,
+            time_bytes: u8::try_from(2 * size_of::<std::ffi::c_long>()).unwrap(),
+        }
     );
     assert_eq!(worker.beat().tick, None);
     worker.start();
