@@ -108,6 +108,30 @@ fn a_program_that_does_not_load_leaves_the_old_one_installed() {
 }
 
 #[test]
+fn a_program_of_two_libraries_is_refused_and_the_one_before_stays() {
+    let desk = Desk::start();
+    let api = desk.api();
+    let good = api.install(MD5, &programs::bytes("stopmark"), &[], WhenRunning::Refuse).unwrap();
+    let (ios, logic) = (programs::bytes("two_ios"), programs::bytes("two_logic"));
+    // As the IDE sends them: the logic is the first of the extra files.
+    let extra: [(&str, &[u8]); 2] =
+        [("0123456789abcdef0123456789abcdee.so", &logic), ("note.txt", b"x")];
+    let mut ide = desk.ide(Generation::Erpc12);
+    assert_eq!(ide.transfer("fedcba9876543210fedcba9876543210", &ios, &extra), Ok(false));
+    assert_eq!(ide.status(), "Broken");
+    let said = ide.log(0);
+    assert!(said.iter().any(|text| text.contains("two libraries")), "{said:?}");
+
+    let snapshot = api.snapshot();
+    assert_eq!(snapshot.program.unwrap().id, good);
+    assert!(snapshot.reason.unwrap().contains(&format!("{good} stays installed")));
+    assert_eq!(ide.must("MatchMD5", json!([MD5])), json!(true));
+    api.start().unwrap();
+    assert_eq!(desk.marks().count("begin"), 1, "the old one runs, and the new one never did");
+    assert!(!desk.paths().work_dir.join("note.txt").exists(), "its files came with it and went");
+}
+
+#[test]
 fn repair_empties_and_rollback_brings_back() {
     let desk = Desk::start();
     let api = desk.api();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a load order to a program in memory.
 
-use std::{collections::BTreeSet, ffi::CString, path::Path};
+use std::{collections::BTreeSet, ffi::CString, fs, path::Path};
 
 use anyhow::Context;
-use plc_abi::Loaded;
-use plc_api::program::FileName;
+use plc_abi::{LoadError, Loaded};
+use plc_api::{log::LogLevel, program::FileName};
 use plc_worker_link::LoadOrder;
 // Its limits have 64 bits on every processor.
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -17,7 +17,13 @@ use crate::extra_files;
 ///
 /// # Errors
 /// In words for people.
-pub(crate) fn load(order: &LoadOrder, work_dir: &Path) -> anyhow::Result<(Loaded, Vec<String>)> {
+pub(crate) fn load(
+    order: &LoadOrder,
+    work_dir: &Path,
+) -> anyhow::Result<(Loaded, Vec<(LogLevel, String)>)> {
+    if order.logic_md5.is_some() {
+        return Err(LoadError::TwoLibraries.into());
+    }
     let program_dir = std::path::absolute(&order.program_dir)?;
     let files = extra_files::install(&program_dir, &order.program_id, work_dir)?;
     std::env::set_current_dir(work_dir)
@@ -26,11 +32,18 @@ pub(crate) fn load(order: &LoadOrder, work_dir: &Path) -> anyhow::Result<(Loaded
         limit_memory(bytes).context("the memory limit cannot be set")?;
     }
     let md5 = CString::new(order.md5.as_str())?;
-    let program = Loaded::open(&program_dir.join("program.so"), &md5)?;
-    let mut notices: Vec<String> =
-        program.facts().notes.iter().map(|note| sentence(note)).collect();
-    notices.extend(warn_of_python(&files));
-    Ok((program, notices))
+    let program = Loaded::open(&program_dir.join("program.so"), &md5, &machine_name())?;
+    let facts = program.facts();
+    let left_out = facts.left_out.iter().map(|note| (LogLevel::Info, sentence(note)));
+    let odd = facts.notes.iter().map(|note| (LogLevel::Warning, sentence(note)));
+    let python = warn_of_python(&files).map(|warning| (LogLevel::Warning, warning));
+    Ok((program, left_out.chain(odd).chain(python).collect()))
+}
+
+/// What a program gets for the name that the reference runtime is given by its option `-n`; empty if it is unknown.
+fn machine_name() -> CString {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    CString::new(name.trim()).unwrap_or_default()
 }
 
 /// Bounds the address space. Only the soft limit, so that [`lift_memory_limit`] can make room.

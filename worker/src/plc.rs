@@ -142,8 +142,8 @@ impl Plc {
                 return Step::Break(exit_code::FAILED);
             }
         };
-        for notice in notices {
-            self.supervisor.notice(LogLevel::Warning, notice);
+        for (level, notice) in notices {
+            self.supervisor.notice(level, notice);
         }
         self.begin_log(&program);
         let facts = program.facts();

@@ -104,7 +104,7 @@ pub enum TraceRefusal {
     #[error("the program refused the trace list")]
     Invalid,
     /// 5: nothing is there that could be traced.
-    #[error("no program is loaded that can be traced")]
+    #[error("no program runs that can be traced, or the one that runs was built without debugging")]
     NotPossible,
 }
 

@@ -37,6 +37,7 @@ impl Driver {
             program_dir: self.store.program_dir(program),
             program_id: program.id.clone(),
             md5: program.md5.clone(),
+            logic_md5: None,
             stop_timeout_ms: u64::try_from(config.policy.stop_timeout.as_millis())
                 .unwrap_or(u64::MAX),
             memory_max_bytes: config.memory_max_bytes,

@@ -69,6 +69,10 @@ pub struct Manifest {
     pub id: ProgramId,
     /// The IDE's name for the build.
     pub md5: ProgramMd5,
+    /// The IDE's name for the build of the second library, `logic.so`, of a program of two. Written by no release yet:
+    /// such programs are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logic_md5: Option<ProgramMd5>,
     /// When it was installed, microseconds since the epoch.
     pub since_us: u64,
     /// The program that was current then: where a rollback leads.
@@ -110,6 +114,16 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_is_read_with_and_without_a_second_library() {
+        let old = "id = \"000012-abababababababab\"\nmd5 = \"0123456789abcdef0123456789abcdef\"\nsince_us = 5\n";
+        let one: Manifest = toml::from_str(old).unwrap();
+        assert_eq!(one.logic_md5, None);
+        assert!(!toml::to_string(&one).unwrap().contains("logic"), "older releases read it");
+        let two = Manifest { logic_md5: Some(one.md5.clone()), ..one };
+        assert_eq!(toml::from_str::<Manifest>(&toml::to_string(&two).unwrap()).unwrap(), two);
+    }
 
     #[test]
     fn only_names_of_our_own_making_are_program_ids() {

@@ -165,6 +165,7 @@ impl Store {
         let manifest = Manifest {
             id: ProgramId::new(self.next_sequence()?, &digest.finalize()),
             md5: request.md5.clone(),
+            logic_md5: None,
             since_us: now_us(),
             replaces: self.newest_kept()?,
             extra_files: request.extra_files.iter().map(|file| file.name.clone()).collect(),

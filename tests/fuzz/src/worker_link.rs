@@ -63,6 +63,7 @@ fn orders() -> Vec<Order> {
         program_dir: "/var/lib/plc-runtime/programs/000001-0123456789abcdef".into(),
         program_id: "000001-0123456789abcdef".into(),
         md5: ProgramMd5::new("0123456789abcdef0123456789abcdef").expect("32 digits"),
+        logic_md5: ProgramMd5::new("fedcba9876543210fedcba9876543210").ok(),
         stop_timeout_ms: 5000,
         memory_max_bytes: Some(1 << 30),
         realtime: Realtime { cpus: vec![1, 2], priority: 50, ..Realtime::default() },

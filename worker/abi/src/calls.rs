@@ -59,6 +59,8 @@ pub struct Facts {
     /// Bytes of a TIME, DATE, TOD or DT: 12 in programs since December 2025, before that twice those of a C `long`.
     /// Whatever the library says; above 0.
     pub time_bytes: u64,
+    /// What was left out when it was built, and what that means, one sentence each.
+    pub left_out: Vec<&'static str>,
     /// What is odd about it, one sentence each.
     pub notes: Vec<String>,
 }
@@ -69,16 +71,20 @@ pub struct Facts {
 pub struct StartError(pub i32);
 
 impl Loaded {
-    /// Maps the library at `path`, finds its functions and tells it its md5 text.
+    /// Maps the library at `path`, finds its functions and tells it its md5 text, and the name of the PLC where it
+    /// asks for one.
     ///
     /// # Errors
     /// Every [`LoadError`]. What was mapped before a missing symbol was found stays mapped.
-    pub fn open(path: &Path, plc_id: &CStr) -> Result<Self, LoadError> {
+    pub fn open(path: &Path, plc_id: &CStr, name: &CStr) -> Result<Self, LoadError> {
         let library = Library::open(path)?;
         // Leaked: threads and handlers of the program refer to the mapping until the process ends.
         let symbols: &'static Symbols = Box::leak(Box::new(Symbols::resolve(&library)?));
-        if let Some(id) = symbols.plc_id {
-            id.store(plc_id.to_owned().into_raw(), Ordering::Release);
+        for (variable, text) in [(symbols.plc_id, plc_id), (symbols.service_name, name)] {
+            if let Some(variable) = variable {
+                // Leaked: the program keeps the pointer.
+                variable.store(text.to_owned().into_raw(), Ordering::Release);
+            }
         }
         Ok(Self { symbols, one_thread: PhantomData })
     }
@@ -92,6 +98,7 @@ impl Loaded {
             logs: self.symbols.log.is_some(),
             wants_python: self.symbols.python.is_some(),
             time_bytes: self.symbols.time_bytes,
+            left_out: self.symbols.left_out.clone(),
             notes: self.symbols.notes.clone(),
         }
     }

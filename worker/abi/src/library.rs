@@ -36,6 +36,12 @@ pub enum LoadError {
     /// It was mapped, but it is not a PLC program.
     #[error("the program has no {0}, so it is not a PLC program that Beremiz built")]
     MissingSymbol(&'static str),
+    /// It is the first library of a program of two, `loadPLCLogic` among its symbols.
+    #[error(
+        "the program consists of two libraries, one for inputs and outputs and one for the logic, as Beremiz 1.6 \
+         builds it; this release runs programs of one library: build the project with Beremiz 1.5 or earlier"
+    )]
+    TwoLibraries,
 }
 
 /// Makes visible what programs use without being linked to it: the IDE links them to the C library alone, and in the

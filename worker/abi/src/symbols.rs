@@ -96,15 +96,26 @@ pub(crate) struct Symbols {
     pub(crate) registration_answers: bool,
     /// `PLC_ID`, where the program finds its own md5 text.
     pub(crate) plc_id: Option<&'static AtomicPtr<c_char>>,
+    /// `PLC_SERVICE_NAME`, where programs since 2026 find the name of the PLC on the network.
+    pub(crate) service_name: Option<&'static AtomicPtr<c_char>>,
     /// `__tick`, the cycle counter.
     pub(crate) tick: Option<&'static AtomicU32>,
     /// `common_ticktime__`, nanoseconds; 0 if there is none.
     pub(crate) period_ns: u64,
     /// Bytes of a TIME, DATE, TOD or DT.
     pub(crate) time_bytes: u64,
+    /// What was left out when it was built, and what that means, one sentence each.
+    pub(crate) left_out: Vec<&'static str>,
     /// What is odd about this library, one sentence each.
     pub(crate) notes: Vec<String>,
 }
+
+/// With `-DPLC_NO_DEBUG`, among others.
+const WITHOUT_DEBUGGING: &str =
+    "the program was built without debugging: its variables can be neither traced nor forced";
+/// With `-DPLC_NO_LOGGING`, among others.
+const WITHOUT_LOGGING: &str =
+    "the program was built without logging: its own messages are not in this log";
 
 impl Symbols {
     pub(crate) fn resolve(library: &Library) -> Result<Self, LoadError> {
@@ -112,14 +123,20 @@ impl Symbols {
             Group::Whole(life) => life,
             Group::Missing(name, _) => return Err(LoadError::MissingSymbol(name)),
         };
+        // Its start would succeed, and no cycle would do anything without the other library.
+        if library.variable::<u8>("loadPLCLogic").is_some() {
+            return Err(LoadError::TwoLibraries);
+        }
         let mut notes = Vec::new();
         let debug = optional(Debug::resolve(library), "cannot be debugged", &mut notes);
         let log = optional(Log::resolve(library), "has no log", &mut notes);
         let python = optional(Python::resolve(library), "has no Python blocks", &mut notes);
-        let plc_id = library.variable("PLC_ID").map(|id| {
-            // SAFETY: aligned and not null (`variable`), and mapped for ever; others only read it.
-            unsafe { AtomicPtr::from_ptr(id) }
-        });
+        let text = |name| {
+            library.variable(name).map(|text| {
+                // SAFETY: aligned and not null (`variable`), and mapped for ever; others only read it.
+                unsafe { AtomicPtr::from_ptr(text) }
+            })
+        };
         let tick = library.variable("__tick").map(|tick| {
             // SAFETY: aligned and not null (`variable`), and mapped for ever; the library writes it with
             // plain aligned stores, which are atomic on every machine this runs on.
@@ -130,8 +147,16 @@ impl Symbols {
             debug,
             log,
             python,
+            left_out: [
+                debug.is_none().then_some(WITHOUT_DEBUGGING),
+                log.is_none().then_some(WITHOUT_LOGGING),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             registration_answers: library.variable::<u8>("force_list").is_some(),
-            plc_id,
+            plc_id: text("PLC_ID"),
+            service_name: text("PLC_SERVICE_NAME"),
             tick,
             period_ns: period_ns(library),
             time_bytes: time_bytes(library),

@@ -50,6 +50,10 @@ pub struct LoadOrder {
     pub program_id: String,
     /// The text that becomes the program's `PLC_ID`.
     pub md5: ProgramMd5,
+    /// The md5 text of the program's second library, the logic; `None`: there is one library. No release serves two
+    /// yet: such an order has the outcome [`Outcome::LoadFailed`].
+    #[serde(default)]
+    pub logic_md5: Option<ProgramMd5>,
     /// How long stopping may take before the worker ends itself, when the supervisor is gone; milliseconds.
     pub stop_timeout_ms: u64,
     /// Address space of the process may grow to this many bytes; `None`: no bound of ours.

@@ -86,6 +86,7 @@ impl Plant {
             program_dir,
             program_id: id.to_owned(),
             md5: ProgramMd5::new(MD5).unwrap(),
+            logic_md5: None,
             stop_timeout_ms: 60_000,
             memory_max_bytes: None,
             realtime: Realtime::default(),
