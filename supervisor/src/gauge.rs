@@ -19,6 +19,7 @@ pub(crate) struct Gauge {
     ticks: u64,
     measured_period_ns: u64,
     cpu: CycleTime,
+    run_ns: u64,
     windows: u32,
     reported: bool,
 }
@@ -34,6 +35,7 @@ impl Gauge {
     /// words, once until it moves again.
     pub(crate) fn take(&mut self, beat: Beat, periods: u32) -> Option<String> {
         let tick = beat.tick?;
+        self.run_ns = beat.cycle_run_ns.unwrap_or(0);
         let Some(last) = self.last.replace(beat) else {
             self.moved_at_ns = beat.at_ns;
             self.ticks = tick.into();
@@ -89,6 +91,12 @@ impl Gauge {
         (self.period_ns, self.measured_period_ns)
     }
 
+    /// Run time of the cycle's thread per cycle, nanoseconds, smoothed by the worker; 0: unknown.
+    #[must_use]
+    pub(crate) fn run_ns(&self) -> u64 {
+        self.run_ns
+    }
+
     /// Processor time per cycle, microseconds, over windows between two beats.
     #[must_use]
     pub(crate) fn cpu(&self) -> CycleTime {
@@ -105,6 +113,7 @@ mod tests {
             tick: Some(tick),
             at_ns: ms * 1_000_000,
             program_cpu_ns: u64::from(tick) * 5_000,
+            cycle_run_ns: Some(5_000),
             trace_dropped: 0,
         }
     }
@@ -117,6 +126,7 @@ mod tests {
         }
         assert_eq!(gauge.ticks(), 1600);
         assert_eq!(gauge.periods_ns(), (1_000_000, 1_000_000));
+        assert_eq!(gauge.run_ns(), 5_000);
         assert!((gauge.cpu().avg - 5.0).abs() < 1e-9, "{:?}", gauge.cpu());
     }
 

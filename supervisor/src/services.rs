@@ -84,6 +84,7 @@ impl Services {
             time_bytes,
             measured_period_ns,
             cycle_cpu_us: gauge.cpu(),
+            cycle_run_ns: gauge.run_ns(),
             trace_samples,
             trace_dropped,
             connections: self.connections.list(),

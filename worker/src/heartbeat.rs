@@ -67,6 +67,7 @@ impl Vitals {
             tick: tick.map(|tick| tick.read()),
             at_ns: monotonic_ns(),
             program_cpu_ns,
+            cycle_run_ns: None,
             trace_dropped: self.0.trace_dropped.load(Ordering::Relaxed),
         }
     }

@@ -14,6 +14,8 @@ use plc_api::{
 };
 use thiserror::Error;
 
+use crate::cycle::CycleStatistics;
+
 /// One question or order of an IDE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlcCall {
@@ -22,6 +24,8 @@ pub enum PlcCall {
     Identity,
     /// State and log counts. Answer: [`PlcAnswer::Status`], from the connector's own copy of the snapshot.
     Status,
+    /// What the cycle costs, for the IDE's status line. Answer: [`PlcAnswer::Cycle`].
+    CycleStatistics,
     /// One message of the PLC log. Answer: [`PlcAnswer::LogMessage`].
     LogMessage {
         /// 0 (critical) to 3 (debug); other numbers have no messages.
@@ -63,9 +67,19 @@ pub enum PlcCall {
         /// Most bytes of samples, each counted as its data and [`plc_api::limits::TRACE_SAMPLE_OVERHEAD`].
         max_bytes: u32,
     },
+    /// A call by its name. Answer: [`PlcAnswer::Extended`] to [`GET_VERSIONS`], to others [`CallRefused::NotOffered`].
+    ExtendedCall {
+        /// What is called.
+        method: String,
+        /// Its argument.
+        argument: Vec<u8>,
+    },
     /// Run a Python script inside the runtime. Answer: [`CallRefused::NotOffered`].
     RemoteExec,
 }
+
+/// The one [`PlcCall::ExtendedCall`] that is answered: which system this is, as a text that the IDE prints.
+pub const GET_VERSIONS: &str = "GetVersions";
 
 impl PlcCall {
     /// The call's name in the log.
@@ -74,6 +88,7 @@ impl PlcCall {
         match self {
             Self::Identity => "identity",
             Self::Status => "status",
+            Self::CycleStatistics => "cycle_statistics",
             Self::LogMessage { .. } => "log_message",
             Self::ResetLog => "reset_log",
             Self::MatchMd5(_) => "match_md5",
@@ -86,6 +101,7 @@ impl PlcCall {
             Self::Repair => "repair",
             Self::SetTrace(_) => "set_trace",
             Self::ReadTrace { .. } => "read_trace",
+            Self::ExtendedCall { .. } => "extended_call",
             Self::RemoteExec => "remote_exec",
         }
     }
@@ -129,6 +145,10 @@ pub enum PlcAnswer {
     },
     /// The message, unless it is gone or never was.
     LogMessage(Option<LogMessage>),
+    /// What the cycle costs.
+    Cycle(CycleStatistics),
+    /// What an extended call answers.
+    Extended(Vec<u8>),
     /// Whether the md5 text is that of the installed program.
     Matches(bool),
     /// The blob's id now.

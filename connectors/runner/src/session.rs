@@ -8,6 +8,7 @@
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use plc_api::{
+    RELEASE,
     client::{CallError, Client},
     key::ApiKey,
     limits,
@@ -25,7 +26,8 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
-    call::{CallRefused, PlcAnswer, PlcCall, Program, ProgramFiles},
+    call::{CallRefused, GET_VERSIONS, PlcAnswer, PlcCall, Program, ProgramFiles},
+    cycle::CycleStatistics,
     limited,
     places::Standing,
     upload::Upload,
@@ -189,6 +191,7 @@ impl Session {
                 }
             },
             PlcCall::MatchMd5(text) => Ok(view::matches(&*self.snapshot().await?, &text)),
+            PlcCall::CycleStatistics => Ok(PlcAnswer::Cycle(self.cycle_statistics().await)),
             PlcCall::LogMessage { level, id } => self.log_message(level, id).await,
             PlcCall::ResetLog => self.order(Request::ResetLog).await,
             PlcCall::PurgeBlobs => self.purge().await,
@@ -208,6 +211,12 @@ impl Session {
                 let request = Request::ReadTrace { token, max_bytes };
                 let batch = self.ask(request, fitting!(Reply::Trace(x) => x));
                 Ok(PlcAnswer::Trace(batch.await?))
+            }
+            PlcCall::ExtendedCall { method, .. } if method == GET_VERSIONS => {
+                Ok(PlcAnswer::Extended(versions().into_bytes()))
+            }
+            PlcCall::ExtendedCall { .. } => {
+                Err(CallRefused::NotOffered("this runtime has no extended call of that name"))
             }
             PlcCall::RemoteExec => {
                 Err(CallRefused::NotOffered("this runtime does not execute Python scripts"))
@@ -310,6 +319,18 @@ impl Session {
         // Ids that are gone are passed over, so the first message may be a later one.
         let first = messages.into_iter().next();
         Ok(PlcAnswer::LogMessage(first.filter(|found| found.id == id)))
+    }
+
+    /// An IDE asks twice a second and would show a refusal each time, so nobody to ask means nothing to show.
+    async fn cycle_statistics(&mut self) -> CycleStatistics {
+        let stats = self.ask(Request::Stats, fitting!(Reply::Stats(x) => x)).await;
+        match (self.snapshot().await, stats) {
+            (Ok(snapshot), Ok(stats)) => CycleStatistics::of(snapshot.status, &stats),
+            (Err(error), _) | (_, Err(error)) => {
+                debug!(peer = %self.peer, %error, "no statistics of the cycle");
+                CycleStatistics::default()
+            }
+        }
     }
 
     async fn install(&mut self, program: Program) -> Result<PlcAnswer, CallRefused> {
@@ -467,6 +488,13 @@ impl Session {
         self.no_attempt_before = Some(Instant::now() + RETRY_PAUSE);
         Err(error)
     }
+}
+
+/// The kernel and this runtime, with their releases. The reference runtime names the kernel alone.
+fn versions() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let kernel: String = kernel.chars().filter(char::is_ascii_graphic).take(64).collect();
+    format!("Linux {kernel}, plc-runtime {RELEASE}")
 }
 
 fn lost(how: &str) -> CallError {

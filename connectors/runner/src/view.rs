@@ -30,6 +30,7 @@ impl View {
             PlcCall::Status => Some(status(&snapshot)),
             PlcCall::MatchMd5(text) => Some(matches(&snapshot, text)),
             PlcCall::Identity
+            | PlcCall::CycleStatistics
             | PlcCall::LogMessage { .. }
             | PlcCall::ResetLog
             | PlcCall::PurgeBlobs
@@ -42,6 +43,7 @@ impl View {
             | PlcCall::Repair
             | PlcCall::SetTrace(_)
             | PlcCall::ReadTrace { .. }
+            | PlcCall::ExtendedCall { .. }
             | PlcCall::RemoteExec => None,
         }
     }

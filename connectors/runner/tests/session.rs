@@ -18,11 +18,12 @@ use plc_connector::{
         limits,
         log::{LogLevel, LogMessage},
         message::{ApiError, Reply, Request},
-        plc::PlcStatus,
+        plc::{PlcStatus, Stats},
         program::{BlobId, ProgramInfo, ProgramMd5},
         trace::{TraceRefusal, TraceVariable},
     },
     call::{CallRefused, PlcAnswer, PlcCall, Program},
+    cycle::CycleStatistics,
     session::{Session, Supervisor},
 };
 use stub::{Stub, obey};
@@ -142,6 +143,43 @@ async fn only_the_very_message_that_was_asked_for_is_an_answer() {
         let answer = session.execute(PlcCall::LogMessage { level, id }).await;
         assert_eq!(answer, Ok(PlcAnswer::LogMessage(found.map(message))), "{id}");
     }
+}
+
+#[tokio::test]
+async fn the_cycle_s_share_is_shown_and_nothing_when_nobody_can_be_asked() {
+    let stub = Stub::new(|request, snapshot| {
+        assert_eq!(*request, Request::Stats);
+        snapshot.status = PlcStatus::Started;
+        let stats = Stats { period_ns: 20_000_000, cycle_run_ns: 800_000, ..Stats::default() };
+        Ok(Reply::Stats(Box::new(stats)))
+    });
+    let shown = |answer| match answer {
+        Ok(PlcAnswer::Cycle(CycleStatistics { text, time_us })) => (text, time_us > 0),
+        other => panic!("{other:?}"),
+    };
+    let answer = session(&stub).execute(PlcCall::CycleStatistics).await;
+    assert_eq!(shown(answer), ("PLC Cycle: 4% of 20ms".to_owned(), true));
+    let refusing = Stub::new(|_, _| Err(ApiError::Refused("no".to_owned())));
+    let answer = session(&refusing).execute(PlcCall::CycleStatistics).await;
+    assert_eq!(shown(answer), (String::new(), false));
+}
+
+#[tokio::test]
+async fn the_versions_are_the_one_extended_call() {
+    let stub = obedient();
+    let mut session = session(&stub);
+    let call = |name: &str| PlcCall::ExtendedCall { method: name.to_owned(), argument: Vec::new() };
+    let Ok(PlcAnswer::Extended(versions)) = session.execute(call("GetVersions")).await else {
+        panic!("no versions");
+    };
+    let versions = String::from_utf8(versions).unwrap();
+    assert!(versions.starts_with("Linux ") && versions.len() < 128, "{versions}");
+    assert!(versions.chars().all(|c| c.is_ascii_graphic() || c == ' '), "{versions}");
+    for name in ["", "getversions", "nope"] {
+        let refused = session.execute(call(name)).await;
+        assert!(matches!(refused, Err(CallRefused::NotOffered(_))), "{name}: {refused:?}");
+    }
+    assert!(stub.requests().is_empty(), "nobody needs to be asked");
 }
 
 #[tokio::test]

@@ -177,7 +177,11 @@ async fn execute(session: &mut Session, job: Job) {
 /// Whether a call changes something, or has to be seen after what does.
 const fn is_order(call: &PlcCall) -> bool {
     match call {
-        PlcCall::Identity | PlcCall::LogMessage { .. } | PlcCall::ReadTrace { .. } => false,
+        PlcCall::Identity
+        | PlcCall::CycleStatistics
+        | PlcCall::LogMessage { .. }
+        | PlcCall::ReadTrace { .. }
+        | PlcCall::ExtendedCall { .. } => false,
         PlcCall::Status
         | PlcCall::MatchMd5(_)
         | PlcCall::ResetLog
@@ -207,12 +211,14 @@ fn weight(call: &PlcCall) -> usize {
             let contents = files.extra_files.iter().map(|(name, data)| name.len() + data.len());
             files.library.len() + contents.sum::<usize>()
         }
+        PlcCall::ExtendedCall { method, argument } => method.len() + argument.len(),
         PlcCall::SetTrace(list) => {
             let forced = list.iter().filter_map(|variable| variable.force.as_ref());
             size_of_val(list.as_slice()) + forced.map(|bytes| bytes.len()).sum::<usize>()
         }
         PlcCall::Identity
         | PlcCall::Status
+        | PlcCall::CycleStatistics
         | PlcCall::LogMessage { .. }
         | PlcCall::ResetLog
         | PlcCall::PurgeBlobs

@@ -46,7 +46,7 @@ use tokio_tungstenite::tungstenite::{Message as Frame, protocol::frame::coding::
 /// Requests by which procedures are registered: the first stands alone, the others follow in `Method::ALL`'s order.
 const STATUS: u64 = 1;
 const START: u64 = 14;
-const VERSIONS: u64 = 16;
+const VERSIONS: u64 = 17;
 
 fn supervisor(stub: &Stub) -> Arc<Supervisor> {
     Arc::new(Supervisor { socket: stub.socket(), connector: "wamp".to_owned() })
@@ -58,7 +58,7 @@ async fn a_link_that_is_ready_answers_calls_tells_events_and_says_goodbye() {
     let mut link = Running::begin(Link::with_settings(supervisor(&stub), router.settings()));
     let mut peer = router.ready().await;
     let ready = link.until_state(LinkState::Ready).await;
-    assert_eq!((ready.registrations, ready.procedures), (16, 16));
+    assert_eq!((ready.registrations, ready.procedures), (17, 17));
     assert_eq!((ready.id.as_str(), ready.authentication.as_str()), ("plc1", "anonymous"));
 
     let Message::Yield { payload, .. } = peer.call(STATUS, vec![]).await else {

@@ -149,6 +149,9 @@ pub struct Stats {
     /// Processor time per cycle of the program's threads, microseconds, as averages over windows of half a
     /// second: the smallest, the mean, the largest window since the start.
     pub cycle_cpu_us: CycleTime,
+    /// Run time of the cycle's thread alone per cycle, nanoseconds, smoothed; 0 while it is not known, and for programs
+    /// that make a thread for each cycle.
+    pub cycle_run_ns: u64,
     /// Trace samples received from the worker since the program was started.
     pub trace_samples: u64,
     /// Trace samples dropped since then because nobody fetched them in time.

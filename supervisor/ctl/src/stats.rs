@@ -27,6 +27,8 @@ struct Figures {
     time_bytes: u8,
     /// `min`, `avg`, `max` processor time per cycle.
     cycle_cpu_us: CycleTime,
+    /// Run time of the cycle's thread alone per cycle, smoothed.
+    cycle_run_ns: u64,
     trace_samples: u64,
     trace_dropped: u64,
     /// `connector`, `peer`, `identity` of each client.
@@ -41,6 +43,7 @@ impl From<Stats> for Figures {
             measured_period_ns: stats.measured_period_ns,
             time_bytes: stats.time_bytes,
             cycle_cpu_us: stats.cycle_cpu_us,
+            cycle_run_ns: stats.cycle_run_ns,
             trace_samples: stats.trace_samples,
             trace_dropped: stats.trace_dropped,
             connections: stats.connections,
@@ -73,6 +76,7 @@ fn describe(figures: &Figures) -> String {
             ),
         ),
         ("per cycle", cost),
+        ("cycle runs", share(figures.cycle_run_ns, figures.period_ns)),
         (
             "trace",
             format!(
@@ -96,6 +100,16 @@ fn describe(figures: &Figures) -> String {
     text
 }
 
+/// Run time of the cycle's thread, and its share of the period.
+#[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
+fn share(run_ns: u64, period_ns: u64) -> String {
+    if run_ns == 0 || period_ns == 0 {
+        return "unknown".into();
+    }
+    let percent = run_ns as f64 / period_ns as f64 * 100.0;
+    format!("{}, {percent:.1}% of the period", period(run_ns))
+}
+
 /// A period in milliseconds with the digits that matter.
 fn period(ns: u64) -> String {
     if ns == 0 {
@@ -117,6 +131,7 @@ mod tests {
             measured_period_ns: 10_002_300,
             time_bytes: 12,
             cycle_cpu_us: CycleTime { min: 3.0, avg: 4.25, max: 12.5 },
+            cycle_run_ns: 2_345_600,
             trace_samples: 1,
             trace_dropped: 0,
             connections: vec![ConnectionInfo {
@@ -131,6 +146,7 @@ mod tests {
 cycles       1234
 period       10 ms asked for, 10.002 ms measured
 per cycle    4.2 µs processor time on average, 3.0 to 12.5
+cycle runs   2.345 ms, 23.4% of the period
 trace        1 sample, 0 dropped
 connections  1
   pyro       127.0.0.1:4711
@@ -141,6 +157,8 @@ connections  1
     #[test]
     fn what_is_not_known_is_said_so() {
         assert_eq!(period(0), "unknown");
+        assert_eq!(share(0, 1), "unknown");
+        assert_eq!(share(1, 0), "unknown");
         assert!(describe(&Figures::from(Stats::default())).contains("per cycle    unknown"));
     }
 }

@@ -188,7 +188,7 @@ fn an_expired_certificate_is_told_and_a_renewed_one_is_taken() {
         "{whose}"
     );
     let (_, checked, _) = plc.desk.plcctl(&["check", "--no-latency"]);
-    for word in [&router.url(), "valid until", "anonymous", "16 of 16 procedures"] {
+    for word in [&router.url(), "valid until", "anonymous", "17 of 17 procedures"] {
         assert!(checked.contains(word), "no {word}: {checked}");
     }
     let options = ["--ca", ca.to_str().unwrap()];

@@ -195,6 +195,8 @@ pub struct Beat {
     pub at_ns: u64,
     /// Processor time that the program's threads have used so far, nanoseconds.
     pub program_cpu_ns: u64,
+    /// Run time of the cycle's thread alone per cycle, nanoseconds, smoothed; `None` where that thread cannot be told.
+    pub cycle_run_ns: Option<u64>,
     /// Trace samples dropped in the worker so far because the data channel was full.
     pub trace_dropped: u64,
 }

@@ -15,6 +15,7 @@ use plc_connector::{
 
 use crate::{
     answer::Outcome,
+    arguments::log_message,
     codec::{Codec, Malformed, Received},
     method::Method,
 };
@@ -40,6 +41,8 @@ const TRACE_ENVELOPE_BYTES: usize = 8 + 4 + 4 + 4;
 /// Tick and length in front of each sample's data; less than the API counts for a sample, so a reply always fits.
 const SAMPLE_HEADER_BYTES: usize = 8;
 const _: () = assert!(SAMPLE_HEADER_BYTES <= limits::TRACE_SAMPLE_OVERHEAD);
+/// Message header, length, result.
+const EXTENDED_ENVELOPE_BYTES: usize = 8 + 4 + 4;
 /// Message header, length, tick, seconds, nanoseconds, result.
 const LOG_ENVELOPE_BYTES: usize = 8 + 4 + 4 + 4 + 4 + 4;
 
@@ -123,7 +126,10 @@ fn arguments(
                 None => return Ok(Err(CallRefused::UnknownBlob)),
             }
         }
-        Method::GetLogMessage => PlcCall::LogMessage { level: reader.u8()?, id: reader.u32()? },
+        Method::ExtendedCall => {
+            PlcCall::ExtendedCall { method: reader.string()?, argument: reader.binary()?.to_vec() }
+        }
+        Method::GetLogMessage => log_message(reader.u8()?, reader.u32()?),
         Method::GetPlcId => PlcCall::Identity,
         Method::GetPlcStatus => PlcCall::Status,
         Method::GetTraceVariables => PlcCall::ReadTrace {
@@ -178,20 +184,18 @@ fn outputs(method: Method, outcome: Outcome, reply: &mut Writer) -> u32 {
             reply.i32(status_number(status));
             counts.into_iter().for_each(|count| reply.u32(count));
         }
-        Outcome::Log(message) => {
-            let text = cut(&message.text, MAX_MESSAGE_BYTES - LOG_ENVELOPE_BYTES);
-            reply.binary(text.as_bytes());
-            reply.u32(message.tick);
-            let (seconds, us) = (message.time_us / 1_000_000, message.time_us % 1_000_000);
-            reply.u32(u32::try_from(seconds).unwrap_or(u32::MAX));
-            reply.u32(u32::try_from(us * 1000).unwrap_or_default());
+        Outcome::Log(message) => log(&message.text, message.tick, message.time_us, reply),
+        Outcome::Cycle(statistics) => log(&statistics.text, 0, statistics.time_us, reply),
+        Outcome::Extended(Some(answer)) => {
+            let most = MAX_MESSAGE_BYTES - EXTENDED_ENVELOPE_BYTES;
+            reply.binary(answer.get(..most).unwrap_or(&answer));
         }
         Outcome::Token(token) => reply.i32(token),
         Outcome::Trace(status, samples) => {
             reply.i32(status_number(status));
             trace(&samples, reply);
         }
-        Outcome::Missing | Outcome::Soft(_) => {
+        Outcome::Missing | Outcome::Soft(_) | Outcome::Extended(None) => {
             no_outputs(method, reply);
             return MISSING_CALL;
         }
@@ -202,7 +206,7 @@ fn outputs(method: Method, outcome: Outcome, reply: &mut Writer) -> u32 {
 /// The outputs that go with a result code other than success: nobody looks at them, but they must be there.
 fn no_outputs(method: Method, reply: &mut Writer) {
     match method {
-        Method::AppendChunkToBlob | Method::SeedBlob => reply.binary(&[]),
+        Method::AppendChunkToBlob | Method::ExtendedCall | Method::SeedBlob => reply.binary(&[]),
         Method::GetLogMessage => [0; 4].into_iter().for_each(|zero| reply.u32(zero)),
         Method::GetPlcId => [0; 2].into_iter().for_each(|zero| reply.u32(zero)),
         Method::GetPlcStatus => [0; 5].into_iter().for_each(|zero| reply.u32(zero)),
@@ -215,6 +219,15 @@ fn no_outputs(method: Method, reply: &mut Writer) {
         | Method::ResetLogCount
         | Method::StartPlc => {}
     }
+}
+
+/// Writes a message of the log.
+fn log(text: &str, tick: u32, time_us: u64, reply: &mut Writer) {
+    reply.binary(cut(text, MAX_MESSAGE_BYTES - LOG_ENVELOPE_BYTES).as_bytes());
+    reply.u32(tick);
+    let (seconds, us) = (time_us / 1_000_000, time_us % 1_000_000);
+    reply.u32(u32::try_from(seconds).unwrap_or(u32::MAX));
+    reply.u32(u32::try_from(us * 1000).unwrap_or_default());
 }
 
 /// Writes the samples. The request's bound lets all of them fit; what does not is left out rather than spoil the reply.

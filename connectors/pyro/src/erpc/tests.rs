@@ -138,6 +138,7 @@ fn reframed(six: &[u8]) -> Vec<u8> {
 fn every_refusal_has_all_outputs_and_result_2() {
     let lengths = [
         (Method::AppendChunkToBlob, 4),
+        (Method::ExtendedCall, 4),
         (Method::GetLogMessage, 16),
         (Method::GetPlcId, 8),
         (Method::GetPlcStatus, 20),
@@ -177,7 +178,7 @@ fn an_id_that_is_none_names_an_unknown_blob() {
 #[test]
 fn what_has_no_answer_that_fits_ends_the_conversation() {
     let cases = [
-        ("unknown method", call(15, b"")),
+        ("unknown method", call(16, b"")),
         ("arguments cut short", call(6, b"\x20\0\0\0abc")),
         ("bytes too many", call(4, b"x")),
         ("a list longer than its message", call(12, b"\xff\xff\xff\xff")),

@@ -20,14 +20,9 @@ pub(super) fn body(outcome: &Outcome) -> Vec<u8> {
             out.str(status.as_str());
             out.list(|out| counts.iter().for_each(|count| out.int((*count).into())));
         }),
-        Outcome::Log(message) => out.tuple(|out| {
-            // Microseconds since the epoch fit for the next 290 000 years.
-            let time_us = i64::try_from(message.time_us).unwrap_or(i64::MAX);
-            out.str(&message.text);
-            out.int(message.tick.into());
-            out.int(time_us / 1_000_000);
-            out.int(time_us % 1_000_000 * 1000);
-        }),
+        Outcome::Log(message) => log(&message.text, message.tick, message.time_us, out),
+        Outcome::Cycle(statistics) => log(&statistics.text, 0, statistics.time_us, out),
+        Outcome::Extended(answer) => out.str(answer.as_deref().unwrap_or_default()),
         Outcome::Token(token) => out.int((*token).into()),
         Outcome::Trace(status, samples) => out.pair(|out| {
             out.str(status.as_str());
@@ -39,6 +34,17 @@ pub(super) fn body(outcome: &Outcome) -> Vec<u8> {
         }),
         Outcome::Soft(reason) => out.protocol_error(reason),
     })
+}
+
+fn log(text: &str, tick: u32, time_us: u64, out: &mut Writer) {
+    out.tuple(|out| {
+        // Microseconds since the epoch fit for the next 290 000 years.
+        let time_us = i64::try_from(time_us).unwrap_or(i64::MAX);
+        out.str(text);
+        out.int(tick.into());
+        out.int(time_us / 1_000_000);
+        out.int(time_us % 1_000_000 * 1000);
+    });
 }
 
 fn sample(sample: &TraceSample, out: &mut Writer) {

@@ -10,7 +10,9 @@
 //! | method | refused because | answer | Pyro3, Pyro5 | eRPC |
 //! | --- | --- | --- | --- | --- |
 //! | `GetPLCID` | no key on this connection, and pairing is not open | missing | `None` | soft, nothing is enrolled |
-//! | `GetLogMessage` | gone, or never was | missing | `None` | soft |
+//! | `GetLogMessage` | gone, or never was | missing | `None` | soft, or the text `<empty>` where the IDE expects that |
+//! | `GetLogMessage(0xFF)` | any | no statistics | empty text | empty text |
+//! | `ExtendedCall` | any | no answer: in WAMP an IDE leaves at any error | empty bytes | result 2 |
 //! | `AppendChunkToBlob` | unknown blob, too large, disk full | no blob | `None` | empty id |
 //! | `NewPLC` | running, blob unknown, does not load | false | `False` | false |
 //! | `NewPLC` | a bad name or md5 text | soft | exception | result 2 |
@@ -35,6 +37,7 @@ use crate::{
         trace::{TraceRefusal, TraceSample},
     },
     call::{CallRefused, PlcAnswer},
+    cycle::CycleStatistics,
 };
 
 use super::{method::Method, value::Value};
@@ -54,6 +57,10 @@ pub enum Outcome {
     Status(PlcStatus, LogCounts),
     /// A message of the PLC log.
     Log(LogMessage),
+    /// What the cycle costs.
+    Cycle(CycleStatistics),
+    /// What an extended call answers; `None`: there is no such call.
+    Extended(Option<Vec<u8>>),
     /// There is nothing to tell.
     Missing,
     /// The debug token, above 0, or -1 to -5: the number of a [`plc_api::trace::TraceRefusal`], negated.
@@ -85,6 +92,8 @@ impl Outcome {
             PlcAnswer::Status { status, counts } => Self::Status(status, counts),
             PlcAnswer::LogMessage(Some(message)) => Self::Log(message),
             PlcAnswer::LogMessage(None) => Self::Missing,
+            PlcAnswer::Cycle(statistics) => Self::Cycle(statistics),
+            PlcAnswer::Extended(answer) => Self::Extended(Some(answer)),
             PlcAnswer::Matches(yes) | PlcAnswer::Stopped(yes) => Self::Flag(yes),
             PlcAnswer::Blob(id) => Self::Blob(Some(id)),
             // A token that looks negative would be taken for an error, so it is one.
@@ -117,6 +126,13 @@ impl Outcome {
                 Value::Int((message.time_us / 1_000_000).into()),
                 Value::Int((message.time_us % 1_000_000 * 1000).into()),
             ]),
+            Self::Cycle(statistics) => Value::List(vec![
+                Value::Text(statistics.text),
+                0.into(),
+                Value::Int((statistics.time_us / 1_000_000).into()),
+                Value::Int((statistics.time_us % 1_000_000 * 1000).into()),
+            ]),
+            Self::Extended(answer) => Value::Bytes(answer.unwrap_or_default()),
             Self::Token(token) => token.into(),
             Self::Trace(status, samples) => Value::List(vec![
                 Value::text(status.as_str()),
@@ -149,6 +165,7 @@ impl Outcome {
                 Self::Token(-refusal.number())
             }
             Method::GetTraceVariables => Self::Trace(PlcStatus::Broken, Vec::new()),
+            Method::ExtendedCall => Self::Extended(None),
             Method::RemoteExec => Self::Executed(-1, refused.to_string()),
             Method::GetLogMessage
             | Method::GetPlcId
@@ -196,6 +213,7 @@ mod tests {
             (Method::SetTraceVariablesList, Outcome::Token(-5)),
             (Method::GetTraceVariables, Outcome::Trace(PlcStatus::Broken, vec![])),
             (Method::RemoteExec, Outcome::Executed(-1, "x".to_owned())),
+            (Method::ExtendedCall, Outcome::Extended(None)),
         ] {
             assert_eq!(refused(method, failed()), outcome, "{method:?}");
         }

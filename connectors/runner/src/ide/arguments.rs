@@ -40,10 +40,12 @@ pub fn plc_call(method: Method, arguments: Vec<Value>) -> Option<Result<PlcCall,
         Method::GetLogMessage => {
             let (level, id) = (arguments.next()?.as_int()?, arguments.next()?.as_int()?);
             // What is no number of a level or message is one that has no message.
-            Ok(PlcCall::LogMessage {
-                level: u8::try_from(level).unwrap_or(u8::MAX),
-                id: u32::try_from(id).unwrap_or(u32::MAX),
-            })
+            let level = u8::try_from(level).unwrap_or(NO_LEVEL);
+            Ok(log_message(level, u32::try_from(id).unwrap_or(u32::MAX)))
+        }
+        Method::ExtendedCall => {
+            let (method, argument) = (text(arguments.next()?)?, bytes(arguments.next()?)?);
+            Ok(PlcCall::ExtendedCall { method, argument })
         }
         Method::GetPlcId => Ok(PlcCall::Identity),
         Method::GetPlcStatus => Ok(PlcCall::Status),
@@ -85,6 +87,21 @@ fn program(md5: String, library: Value, files: Vec<Value>) -> Option<Result<Prog
         }
     }
     Some(library.map(|library| Program { md5, library, extra_files }))
+}
+
+/// The level by which an IDE since 2026 asks `GetLogMessage` for the statistics of the cycle.
+pub const STATISTICS_LEVEL: u8 = 0xff;
+
+/// A level that no message has.
+const NO_LEVEL: u8 = 4;
+
+/// The call that `GetLogMessage` is: one method for two questions.
+#[must_use]
+pub const fn log_message(level: u8, id: u32) -> PlcCall {
+    if level == STATISTICS_LEVEL {
+        return PlcCall::CycleStatistics;
+    }
+    PlcCall::LogMessage { level, id }
 }
 
 /// The name of an extra file, which Python 2 may send in the encoding of its system.

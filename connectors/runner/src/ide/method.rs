@@ -6,7 +6,9 @@
 pub enum Method {
     /// Adds to a blob.
     AppendChunkToBlob,
-    /// Reads one message of the PLC log.
+    /// Makes a call by its name.
+    ExtendedCall,
+    /// Reads one message of the PLC log, or the statistics of the cycle.
     GetLogMessage,
     /// Reads the connection's identity and key.
     GetPlcId,
@@ -37,8 +39,8 @@ pub enum Method {
 }
 
 impl Method {
-    /// All of them, in the order in which the reference runtime lists them.
-    pub const ALL: [Self; 15] = [
+    /// All of them, in the order in which the reference runtime has come to list them.
+    pub const ALL: [Self; 16] = [
         Self::AppendChunkToBlob,
         Self::GetLogMessage,
         Self::GetPlcId,
@@ -54,6 +56,7 @@ impl Method {
         Self::SetTraceVariablesList,
         Self::StartPlc,
         Self::StopPlc,
+        Self::ExtendedCall,
     ];
 
     /// The name in Pyro and WAMP.
@@ -61,6 +64,7 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AppendChunkToBlob => "AppendChunkToBlob",
+            Self::ExtendedCall => "ExtendedCall",
             Self::GetLogMessage => "GetLogMessage",
             Self::GetPlcId => "GetPLCID",
             Self::GetPlcStatus => "GetPLCstatus",
@@ -102,6 +106,7 @@ impl Method {
             Self::SetTraceVariablesList => 12,
             Self::StartPlc => 13,
             Self::StopPlc => 14,
+            Self::ExtendedCall => 15,
             Self::RemoteExec => return None,
         })
     }

@@ -108,7 +108,7 @@ fn the_first_procedure_is_registered_alone_and_stands_for_all() {
     assert_eq!(registers(&steps), [(1, "plc1.GetPLCstatus".to_owned())]);
     let steps = callee.receive(Message::Registered { request: 1, registration: 5 }).unwrap();
     let requests: Vec<u64> = registers(&steps).into_iter().map(|(request, _)| request).collect();
-    assert_eq!(requests, (2..=16).collect::<Vec<u64>>());
+    assert_eq!(requests, (2..=17).collect::<Vec<u64>>());
     assert_eq!(callee.registrations(), 1);
 }
 
