@@ -2,7 +2,9 @@
 //! Which protocol a peer speaks, by its first bytes.
 //!
 //! Every client but those of Pyro3 speaks first; a Pyro3 client waits for the server's challenge, so silence is its
-//! mark, and there is nothing to detect. eRPC changed its frame header between releases; the newer one begins with a check of itself.
+//! mark, and there is nothing to detect. eRPC has had three frame headers, and six bytes tell them apart: one of six
+//! bytes begins with a check of itself; one of two is followed by the constant bytes of a message's header, at a place
+//! where that of four bytes has other ones.
 
 use crate::erpc::frame::{Framing, header_crc};
 
@@ -45,6 +47,9 @@ pub fn detect(bytes: &[u8]) -> Detected {
         // Record type handshake, version 3.x (RFC 8446, 5.1).
         [0x16, 0x03, 0x00..=0x04, ..] => Detected::Tls,
         _ if [a, b] == header_crc([c, d], [e, f]) => Detected::Erpc(Framing::SixBytes),
+        // Length, then a message: type invocation, method, service, version of the codec. Its type stands where a header
+        // of four bytes has half a check, and its service where that one's message has its type, which is 0.
+        [_, _, 0, _, 1, 1] if u16::from_le_bytes([a, b]) >= 8 => Detected::Erpc(Framing::TwoBytes),
         // Length, check, and the message's first byte: its type, invocation.
         _ if u16::from_le_bytes([a, b]) >= 8 && e == 0 => Detected::Erpc(Framing::FourBytes),
         _ => Detected::Unknown,
@@ -57,7 +62,7 @@ mod tests {
 
     #[test]
     fn every_first_message_is_told_apart() {
-        let cases: [(&[u8], Detected); 7] = [
+        let cases: [(&[u8], Detected); 11] = [
             (b"PYRO\x01\xf6\x01\x04", Detected::Pyro5),
             (
                 b"\x17\xcc\x08\x00\x9e\xc6\x00\x03\x01\x01\x01\x00\x00\x00",
@@ -67,6 +72,11 @@ mod tests {
                 b"\x08\x00\x9e\xc6\x00\x03\x01\x01\x01\x00\x00\x00",
                 Detected::Erpc(Framing::FourBytes),
             ),
+            (b"\x08\x00\x00\x03\x01\x01\x01\x00\x00\x00", Detected::Erpc(Framing::TwoBytes)),
+            // A check whose lower half is 0, and one that looks like a message's header as far as it can.
+            (b"\x08\x00\x00\xc6\x00\x03\x01\x01", Detected::Erpc(Framing::FourBytes)),
+            (b"\x08\x00\x00\x03\x00\x01\x01\x01", Detected::Erpc(Framing::FourBytes)),
+            (b"\x07\x00\x00\x03\x01\x01", Detected::Unknown),
             (b"\x16\x03\x01\x02\x00\x01", Detected::Tls),
             (b"GET / HTTP/1.1\r\n", Detected::Unknown),
             (b"SSH-2.0-x\r\n", Detected::Unknown),
@@ -74,6 +84,25 @@ mod tests {
         ];
         for (bytes, expected) in cases {
             assert_eq!(detect(bytes), expected, "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_first_message_of_any_method_and_length_is_told_apart_but_for_one_length_each() {
+        for method in 1..=15_u8 {
+            let taken_for_six: Vec<u16> = (8..=u16::MAX)
+                .filter(|length| {
+                    let [a, b] = length.to_le_bytes();
+                    // Looks like a TLS hello.
+                    let tls = [a, b] == [0x16, 0x03];
+                    !tls && detect(&[a, b, 0, method, 1, 1]) != Detected::Erpc(Framing::TwoBytes)
+                })
+                .collect();
+            // The first message of every IDE is GetPLCID, 8 bytes long.
+            assert!(
+                taken_for_six.len() == 1 && taken_for_six[0] > 8,
+                "{method}: {taken_for_six:?}"
+            );
         }
     }
 

@@ -391,6 +391,9 @@ impl Session {
         if list.iter().any(too_long) {
             return Err(CallRefused::Trace(TraceRefusal::ForceSize));
         }
+        // An empty list is one too: it takes debugging over and ends what was forced. The reference runtime answers -5,
+        // at which IDEs stop polling; of a token they make the same, and who polls with it is answered, while -5 sent back
+        // as a token is an error inside the IDE.
         let request = Request::SetTrace(list);
         self.ask(request, fitting!(Reply::Token(x) => PlcAnswer::Token(x))).await
     }

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The recorded dialogues, and what happens to bytes that are none.
 
-use plc_connector::api::log::{LogLevel, LogMessage};
+mod generations;
+mod two_bytes;
+
+use plc_connector::api::{
+    limits,
+    log::{LogLevel, LogMessage},
+    plc::PlcStatus,
+    trace::TraceSample,
+};
 use proptest::prelude::*;
 
-use super::*;
+use super::{outputs::trace, *};
 use crate::vectors::{bytes, exchanges, identity};
 
 const SIX: &str = include_str!("../../vectors/erpc6.txt");
@@ -134,32 +142,6 @@ fn reframed(six: &[u8]) -> Vec<u8> {
     frame::frame(Framing::FourBytes, message).unwrap()
 }
 
-#[test]
-fn every_refusal_has_all_outputs_and_result_2() {
-    let lengths = [
-        (Method::AppendChunkToBlob, 4),
-        (Method::ExtendedCall, 4),
-        (Method::GetLogMessage, 16),
-        (Method::GetPlcId, 8),
-        (Method::GetPlcStatus, 20),
-        (Method::GetTraceVariables, 8),
-        (Method::MatchMd5, 1),
-        (Method::NewPlc, 1),
-        (Method::PurgeBlobs, 0),
-        (Method::RepairPlc, 0),
-        (Method::ResetLogCount, 0),
-        (Method::SeedBlob, 4),
-        (Method::SetTraceVariablesList, 4),
-        (Method::StartPlc, 0),
-        (Method::StopPlc, 1),
-    ];
-    for (method, length) in lengths {
-        let mut reply = Writer::default();
-        let result = outputs(method, Outcome::Soft("no".to_owned()), &mut reply);
-        assert_eq!((reply.0, result), (vec![0; length], 2), "{method:?}");
-    }
-}
-
 fn call(request: u8, arguments: &[u8]) -> Vec<u8> {
     let message = [&[0, request, 1, 1, 5, 0, 0, 0], arguments].concat();
     frame::frame(Framing::SixBytes, &message).unwrap()
@@ -240,21 +222,20 @@ fn as_many_samples_as_the_request_allows_fit_into_the_answer() {
 
 proptest! {
     #[test]
-    fn changed_messages_are_understood_or_refused(which in 0..12_usize, at: prop::sample::Index, new: u8, cut: prop::sample::Index) {
+    fn changed_messages_are_understood_or_refused(which in 0..12_usize, framing in prop::sample::select(&Framing::ALL), at: prop::sample::Index, new: u8, cut: prop::sample::Index) {
         let (request, _) = exchanges(SIX).swap_remove(which);
         let mut message = request[6..].to_vec();
         let at = at.index(message.len());
         message[at] = new;
-        let whole = frame::frame(Framing::SixBytes, &message).unwrap();
-        let _ = Erpc::new(Framing::SixBytes).receive(&whole);
+        let whole = frame::frame(framing, &message).unwrap();
+        let _ = Erpc::new(framing).receive(&whole);
         message.truncate(cut.index(message.len()));
-        let cut = frame::frame(Framing::SixBytes, &message).unwrap();
-        let _ = Erpc::new(Framing::SixBytes).receive(&cut);
+        let cut = frame::frame(framing, &message).unwrap();
+        let _ = Erpc::new(framing).receive(&cut);
     }
 
     #[test]
-    fn any_bytes_are_refused_or_measured_within_bounds(bytes: Vec<u8>, six: bool) {
-        let framing = if six { Framing::SixBytes } else { Framing::FourBytes };
+    fn any_bytes_are_refused_or_measured_within_bounds(bytes: Vec<u8>, framing in prop::sample::select(&Framing::ALL)) {
         let mut codec = Erpc::new(framing);
         if let Ok(Measure::Frame(length)) = codec.measure(&bytes) {
             prop_assert!(length <= 6 + MAX_MESSAGE_BYTES);

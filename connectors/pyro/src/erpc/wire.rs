@@ -30,6 +30,14 @@ impl<'a> Reader<'a> {
         self.take().map(u32::from_le_bytes)
     }
 
+    /// Eight bytes.
+    ///
+    /// # Errors
+    /// See [`Self::u8`].
+    pub fn u64(&mut self) -> Result<u64, Malformed> {
+        self.take().map(u64::from_le_bytes)
+    }
+
     /// A count and as many bytes.
     ///
     /// # Errors
@@ -88,6 +96,11 @@ impl Writer {
 
     /// Four bytes, unsigned.
     pub fn u32(&mut self, value: u32) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    /// Eight bytes, unsigned.
+    pub fn u64(&mut self, value: u64) {
         self.0.extend(value.to_le_bytes());
     }
 

@@ -59,7 +59,12 @@ pub enum Invoked {
 #[must_use]
 pub fn metadata(object: &str) -> Option<Value> {
     let names = match object {
-        PLC_OBJECT => Method::ALL.map(|m| Value::text(m.name())).into(),
+        // Extended calls came after this protocol.
+        PLC_OBJECT => Method::ALL
+            .into_iter()
+            .filter(|method| *method != Method::ExtendedCall)
+            .map(|method| Value::text(method.name()))
+            .collect(),
         DAEMON => ["get_metadata", "ping"].map(Value::text).into(),
         _ => return None,
     };

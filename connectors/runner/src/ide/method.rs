@@ -90,7 +90,7 @@ impl Method {
 
     /// The request number in eRPC; there is none for `RemoteExec`.
     #[must_use]
-    pub(crate) const fn erpc_id(self) -> Option<u8> {
+    pub const fn erpc_id(self) -> Option<u8> {
         Some(match self {
             Self::AppendChunkToBlob => 1,
             Self::GetLogMessage => 2,
