@@ -19,6 +19,7 @@ use sd_notify::NotifyState;
 use crate::{
     channel::Supervisor,
     control::{Cause, Event},
+    cycle_thread::{CycleThread, Moment, Usage},
     deadline::Deadline,
     threads,
 };
@@ -61,13 +62,18 @@ impl Vitals {
         self.0.trace_dropped.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn beat(&self, program_cpu_ns: u64) -> Beat {
+    /// The program's cycle counter while it runs.
+    fn tick(&self) -> Option<u32> {
         let tick = self.0.tick.get().filter(|_| !self.0.stops.load(Ordering::Relaxed));
+        tick.map(|tick| tick.read())
+    }
+
+    fn beat(&self, tick: Option<u32>, program_cpu_ns: u64, cycle_run_ns: Option<u64>) -> Beat {
         Beat {
-            tick: tick.map(|tick| tick.read()),
+            tick,
             at_ns: monotonic_ns(),
             program_cpu_ns,
-            cycle_run_ns: None,
+            cycle_run_ns,
             trace_dropped: self.0.trace_dropped.load(Ordering::Relaxed),
         }
     }
@@ -86,10 +92,16 @@ pub(crate) fn begin(
 ) -> io::Result<()> {
     threads::spawn("plc-beat", move || {
         let mut cpu_ns = 0;
+        let mut cycle = CycleThread::default();
         loop {
+            let tick = vitals.tick();
+            let moment = look(tick.unwrap_or(0));
             // A thread that ended takes its figure with it; the sum must not shrink.
-            cpu_ns = program_cpu_ns().max(cpu_ns);
-            if let Err(error) = supervisor.send(&FromWorker::Beat(vitals.beat(cpu_ns))) {
+            let sum = moment.threads.values().map(|usage| usage.run_ns).sum();
+            cpu_ns = cpu_ns.max(sum);
+            let cycle_run_ns = tick.and_then(|_| cycle.take(moment));
+            let beat = vitals.beat(tick, cpu_ns, cycle_run_ns);
+            if let Err(error) = supervisor.send(&FromWorker::Beat(beat)) {
                 tracing::debug!(error = error.to_string(), "no beat");
                 break;
             }
@@ -113,27 +125,37 @@ fn live_on() {
 }
 
 fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
+    clock_ns(ClockId::Monotonic)
+}
+
+fn clock_ns(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
     let sec = u64::try_from(now.tv_sec).unwrap_or(0);
     let nsec = u64::try_from(now.tv_nsec).unwrap_or(0);
     sec * 1_000_000_000 + nsec
 }
 
-/// Processor time of all threads that are not ours; 0 where the kernel keeps no such figures.
-fn program_cpu_ns() -> u64 {
-    let Ok(tasks) = fs::read_dir("/proc/self/task") else {
-        return 0;
-    };
-    tasks
-        .filter_map(|task| {
-            let task = task.ok()?;
-            let id = task.file_name().to_str()?.parse().ok()?;
-            if threads::is_ours(id) {
-                return None;
-            }
-            // Time on the processor, time waiting for it, time slices: kernel, sched-stats.rst.
-            let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
-            stat.split_whitespace().next()?.parse::<u64>().ok()
-        })
-        .sum()
+/// What the process's threads have used so far; nothing where the kernel keeps no such figures.
+fn look(tick: u32) -> Moment {
+    let mut moment =
+        Moment { tick, process_ns: clock_ns(ClockId::ProcessCPUTime), ..Moment::default() };
+    for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let id = task.file_name().to_str().and_then(|id| id.parse::<i32>().ok());
+        // A thread may end meanwhile.
+        let stat = fs::read_to_string(task.path().join("schedstat")).ok();
+        let (Some(id), Some(usage)) = (id, stat.as_deref().and_then(usage)) else { continue };
+        if threads::is_ours(id) {
+            moment.ours_ns += usage.run_ns;
+        } else {
+            moment.threads.insert(id, usage);
+        }
+    }
+    moment
+}
+
+/// Reads time on the processor, time waiting for it, time slices: kernel, sched-stats.rst.
+fn usage(schedstat: &str) -> Option<Usage> {
+    let mut figures = schedstat.split_whitespace().map(str::parse::<u64>);
+    let run_ns = figures.next()?.ok()?;
+    Some(Usage { run_ns, slices: figures.nth(1)?.ok()? })
 }

@@ -9,6 +9,7 @@
 mod app;
 mod channel;
 mod control;
+mod cycle_thread;
 mod deadline;
 mod extra_files;
 mod heartbeat;
