@@ -495,8 +495,10 @@ impl Session {
 
 /// The kernel and this runtime, with their releases. The reference runtime names the kernel alone.
 fn versions() -> String {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let kernel: String = kernel.chars().filter(char::is_ascii_graphic).take(64).collect();
+    let system = rustix::system::uname();
+    // A kernel's builder chooses it; it has less than 65 bytes.
+    let kernel = system.release().to_string_lossy();
+    let kernel: String = kernel.chars().filter(char::is_ascii_graphic).collect();
     format!("Linux {kernel}, plc-runtime {RELEASE}")
 }
 
