@@ -26,6 +26,7 @@ use crate::{
     codec::{Codec, Malformed, Received},
     detect::{Detected, detect},
     erpc::Erpc,
+    log_ids::LogIds,
     pyro3::{
         self, Pyro3,
         header::{self, WireVersion},
@@ -200,6 +201,7 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
     }
 
     async fn talk<C: Codec>(&mut self, mut codec: C) -> Result<(), ConversationError> {
+        let mut log_ids = LogIds::default();
         loop {
             let frame = tokio::select! {
                 frame = self.intake.frame(|bytes| codec.measure(bytes)) => frame?,
@@ -218,10 +220,15 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
                     // A chunk may be large, and it is in the call now.
                     drop(frame);
                     let result = match call {
-                        Ok(call) => self.session.execute(call).await,
+                        Ok(mut call) => {
+                            log_ids.ask(&mut call);
+                            self.session.execute(call).await
+                        }
                         Err(refused) => Err(refused),
                     };
-                    let answer = codec.answer(method, Outcome::of(method, result), ticket);
+                    let mut outcome = Outcome::of(method, result);
+                    log_ids.tell(&mut outcome);
+                    let answer = codec.answer(method, outcome, ticket);
                     self.send(&answer).await?;
                 }
             }

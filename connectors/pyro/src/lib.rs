@@ -10,6 +10,7 @@ pub mod codec;
 pub mod conversation;
 pub mod detect;
 pub mod erpc;
+mod log_ids;
 pub mod pickle;
 pub mod pyro3;
 pub mod pyro5;

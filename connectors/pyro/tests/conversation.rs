@@ -17,6 +17,7 @@ use plc_connector::ide::{msgpack, value::Value};
 use plc_connector::{
     api::{
         key::{ApiKey, SecretText},
+        log::LogMessage,
         message::{ApiError, Reply, Request},
         plc::Snapshot,
         program::BlobId,
@@ -274,6 +275,24 @@ async fn an_ide_stays_connected_while_the_supervisor_is_away() {
     until(&mut ide, |status| !is_reachable(status)).await;
     stub.serve();
     until(&mut ide, is_reachable).await;
+}
+
+#[tokio::test]
+async fn the_counts_of_a_log_that_began_anew_do_not_go_down_for_an_ide() {
+    let stub = Stub::new(|request, _| {
+        let &Request::ReadLog { level, from, .. } = request else { panic!("{request:?}") };
+        let text = "new".to_owned();
+        let message = LogMessage { level, id: 1, tick: 0, time_us: 0, text };
+        Ok(Reply::Log(if from <= 1 { vec![message] } else { vec![] }))
+    });
+    let mut ide = Ide::new(&stub);
+    let critical = |status: &[u8]| u32::from_le_bytes(*status[4..].first_chunk().unwrap());
+    stub.publish(|snapshot| snapshot.log_counts[0] = 57);
+    until(&mut ide, |status| critical(status) == 57).await;
+    stub.publish(|snapshot| snapshot.log_counts[0] = 2);
+    until(&mut ide, |status| critical(status) == 59).await;
+    assert!(ide.erpc(2, b"\0\x3a\0\0\0").await.starts_with(b"\x03\0\0\0new"));
+    assert!(ide.erpc(2, b"\0\x38\0\0\0").await.ends_with(b"\x02\0\0\0"), "gone");
 }
 
 /// Whether the state, the first value of the reply, is another than Broken: that stands for "not known" too.
