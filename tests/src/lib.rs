@@ -11,6 +11,7 @@ pub mod activated;
 pub mod api;
 pub mod bus;
 pub mod desk;
+pub mod erpc_ide;
 pub mod errors;
 pub mod evil;
 pub mod guides;

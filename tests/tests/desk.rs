@@ -5,7 +5,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::unix::fs::{PermissionsExt, chown},
     process::{Command, Stdio},
 };
@@ -15,6 +15,7 @@ use plc_tests::{
     api::{Api, MD5},
     binary,
     desk::{Desk, descendants},
+    erpc_ide::{Age, ErpcIde},
     errors::Errors,
     ide::Generation,
     marks::Marks,
@@ -59,9 +60,12 @@ fn as_an_unprivileged_user() {
 #[test]
 fn the_command_line_of_an_ide() {
     let dir = scratch("desk");
+    // An IDE looks for a free port too, and hopes.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     // Python, script, then "-x 0" as one argument: reference IDE, LocalRuntimeMixin.py.
     let mut local = Command::new(binary("plc-local"))
-        .args(["/usr/share/beremiz/Beremiz_service.py", "-p", "0", "-i", "127.0.0.1", "-x 0"])
+        .args(["/usr/share/beremiz/Beremiz_service.py", "-p", &port.to_string()])
+        .args(["-i", "127.0.0.1", "-x 0"])
         .arg(dir.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -70,6 +74,9 @@ fn the_command_line_of_an_ide() {
     let mut line = String::new();
     BufReader::new(local.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line.trim_end(), dir.path().display().to_string());
+    for age in Age::ALL {
+        assert!(ErpcIde::connect(age, port, None).is_ok(), "{age:?}");
+    }
     kill_process(Pid::from_child(&local), Signal::TERM).unwrap();
     assert!(local.wait().unwrap().success());
 }
