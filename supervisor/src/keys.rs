@@ -69,15 +69,19 @@ impl KeyRing {
     }
 
     fn publish(&self, current: &Arc<KeySet>) {
-        let changed = self.current.send_if_modified(|before| {
+        let problems = |keys: &KeySet| -> Vec<String> {
+            keys.problems().iter().map(ToString::to_string).collect()
+        };
+        let mut known = Vec::new();
+        self.current.send_if_modified(|before| {
+            known = problems(before);
             let changed = !Arc::ptr_eq(before, current);
             before.clone_from(current);
             changed
         });
-        if changed {
-            for problem in current.problems() {
-                tracing::warn!(message_id = message_id::KEY, "{}", store::describe(problem));
-            }
+        // A file that cannot be read is tried at each look, and warned about once.
+        for problem in problems(current).iter().filter(|problem| !known.contains(problem)) {
+            tracing::warn!(message_id = message_id::KEY, "{problem}");
         }
     }
 
@@ -267,7 +271,7 @@ impl From<KeysError> for ApiError {
             | KeysError::TooMany
             | KeysError::Unknown(_)
             | KeysError::Brought(..) => Self::Refused(reason),
-            KeysError::NoDeviceKey(_) | KeysError::Disk(_) => Self::Failed(reason),
+            KeysError::NoDeviceKey(_) | KeysError::Disk(..) => Self::Failed(reason),
         }
     }
 }

@@ -35,7 +35,7 @@ impl fmt::Debug for SecretText {
 pub struct ApiKey {
     /// 1 to 64 of `A-Za-z0-9_-`.
     pub id: String,
-    /// 16 to 256 printable ASCII characters.
+    /// 16 to 512 printable ASCII characters.
     pub secret: SecretText,
 }
 

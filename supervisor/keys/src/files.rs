@@ -3,18 +3,16 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    fs::{self, File},
-    io::{self, Read as _},
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use thiserror::Error;
-
 use crate::{
     key::{Id, Key, Secret},
-    text::{KeyError, Keys},
+    problem::Problem,
+    read::read_keys,
 };
 
 /// Longest key file, in bytes: some thousands of keys.
@@ -32,35 +30,6 @@ pub struct KeyFiles {
 pub struct KeySet {
     keys: BTreeMap<Id, (Secret, PathBuf)>,
     problems: Vec<Problem>,
-}
-
-/// Why a key or a file of keys does not count.
-#[derive(Debug, Error)]
-pub enum Problem {
-    /// The directory or the file cannot be read.
-    #[error("{} cannot be read", .0.display())]
-    Unreadable(PathBuf, #[source] io::Error),
-    /// The file is too long.
-    #[error("{} is longer than {FILE_BYTES} bytes", .0.display())]
-    TooLong(PathBuf),
-    /// The file has a bad line; none of its keys counts.
-    #[error("{}, {error}; none of its keys is used", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: KeyError,
-    },
-    /// Another file has a key of that ID; that one counts.
-    #[error("{}: there is a key of {id} in {} already, and that one is used", later.display(), earlier.display())]
-    Twice {
-        /// Whose.
-        id: Id,
-        /// Where the key is that counts.
-        earlier: PathBuf,
-        /// Where the key is that does not.
-        later: PathBuf,
-    },
 }
 
 #[derive(Debug, Default)]
@@ -84,9 +53,9 @@ impl KeyFiles {
         Self { dirs, last: Mutex::default() }
     }
 
-    /// The keys as they are now. A directory that does not exist has none.
+    /// The keys as they are now. A directory that does not exist has none. Waits for the disk.
     ///
-    /// The same allocation as the last time, unless a file has come, changed or gone.
+    /// The same allocation as the last time, unless a file has come, changed or gone, or could not be read.
     #[must_use]
     pub fn current(&self) -> Arc<KeySet> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,7 +63,7 @@ impl KeyFiles {
         // Before reading: a change in between is then seen the next time.
         let stamps: Vec<Stamp> =
             self.dirs.iter().flat_map(|dir| key_files(dir, &mut problems)).map(stamp).collect();
-        if stamps != last.stamps || !problems.is_empty() {
+        if stamps != last.stamps || last.keys.must_be_read_again() || !problems.is_empty() {
             *last = Reading { keys: Arc::new(read_all(&stamps, problems)), stamps };
         }
         last.keys.clone()
@@ -125,6 +94,11 @@ impl KeySet {
         &self.problems
     }
 
+    /// What hinders reading, such as too many open files, may pass without a trace on the file.
+    fn must_be_read_again(&self) -> bool {
+        self.problems.iter().any(|problem| matches!(problem, Problem::Unreadable { .. }))
+    }
+
     fn add(&mut self, key: Key, path: &Path) {
         match self.keys.entry(key.id) {
             Entry::Vacant(place) => drop(place.insert((key.secret, path.to_owned()))),
@@ -137,7 +111,7 @@ impl KeySet {
     }
 }
 
-/// The files that count in a directory, in the order of their names.
+/// The files in a directory that count, and those that look as if they should, in the order of their names.
 fn key_files(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let entries: io::Result<Vec<PathBuf>> = fs::read_dir(dir)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
@@ -145,13 +119,25 @@ fn key_files(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
         Ok(files) => files,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            problems.push(Problem::Unreadable(dir.to_owned(), error));
+            problems.push(Problem::Unreadable { path: dir.to_owned(), error });
             Vec::new()
         }
     };
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "psk"));
+    files.retain(|path| counts(path) || looks_like_keys(path));
     files.sort();
     files
+}
+
+fn counts(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "psk")
+}
+
+/// Whether a file is named as stunnel's or an IDE's, or with capitals, as on Windows.
+fn looks_like_keys(path: &Path) -> bool {
+    let is_one = |extension: &std::ffi::OsStr| {
+        ["psk", "secret", "txt"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    };
+    path.extension().is_some_and(is_one)
 }
 
 fn stamp(path: PathBuf) -> Stamp {
@@ -163,23 +149,17 @@ fn stamp(path: PathBuf) -> Stamp {
 fn read_all(stamps: &[Stamp], problems: Vec<Problem>) -> KeySet {
     let mut set = KeySet { keys: BTreeMap::new(), problems };
     for Stamp { path, .. } in stamps {
-        match read(path) {
-            Ok(keys) => keys.into_iter().for_each(|key| set.add(key, path)),
-            Err(problem) => set.problems.push(problem),
+        match (read_keys(path), counts(path)) {
+            (Ok(keys), true) => keys.into_iter().for_each(|key| set.add(key, path)),
+            (Err(problem), true) => set.problems.push(problem),
+            (Ok(keys), false) if !keys.is_empty() => {
+                set.problems.push(Problem::OtherName(path.clone()));
+            }
+            // Something else, such as a text about the keys.
+            (Ok(_) | Err(_), false) => {}
         }
     }
     set
-}
-
-fn read(path: &Path) -> Result<Vec<Key>, Problem> {
-    let unreadable = |error| Problem::Unreadable(path.to_owned(), error);
-    let mut text = String::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > FILE_BYTES {
-        return Err(Problem::TooLong(path.to_owned()));
-    }
-    Keys::parse(&text).map_err(|error| Problem::Malformed { path: path.to_owned(), error })
 }
 
 #[cfg(test)]
@@ -255,10 +235,47 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_an_end_is_not_read_to_it() {
+    fn a_file_without_an_end_or_a_pipe_is_not_read_and_takes_no_other_with_it() {
         let dir = TempDir::new().unwrap();
         std::os::unix::fs::symlink("/dev/zero", dir.path().join("a.psk")).unwrap();
+        fs::create_dir(dir.path().join("b.psk")).unwrap();
+        write(&dir, "good.psk", &format!("anna:{SECRET}\n"));
         let keys = files(&[&dir]).current();
-        assert!(matches!(keys.problems(), [Problem::TooLong(_)]), "{:?}", keys.problems());
+        assert!(keys.secret("anna").is_some());
+        let [Problem::NotAFile(_), Problem::Directory(_)] = keys.problems() else {
+            panic!("{:?}", keys.problems());
+        };
+    }
+
+    #[test]
+    fn keys_in_a_file_of_another_name_are_reported() {
+        let dir = TempDir::new().unwrap();
+        for name in ["psk.txt", "anna.secret", "ANNA.PSK"] {
+            write(&dir, name, &format!("anna:{SECRET}\n"));
+        }
+        // These hold none.
+        write(&dir, "readme.txt", "Keys of the night shift\n");
+        write(&dir, "wamp.secret", SECRET);
+        let keys = files(&[&dir]).current();
+        assert!(keys.is_empty());
+        let problems: Vec<String> = keys.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.contains("rename it to ")), "{problems:?}");
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_read_is_tried_again_though_it_did_not_change() {
+        let dir = TempDir::new().unwrap();
+        write(&dir, "a.psk", &format!("anna:{SECRET}\n"));
+        let files = files(&[&dir]);
+        let first = files.current();
+        assert!(Arc::ptr_eq(&first, &files.current()));
+        // As if there had been too many open files at that time.
+        let path = dir.path().join("a.psk");
+        let unreadable = Problem::Unreadable { path, error: io::ErrorKind::Other.into() };
+        let nothing = KeySet { keys: BTreeMap::new(), problems: vec![unreadable] };
+        files.last.lock().unwrap().keys = Arc::new(nothing);
+        assert_eq!(secret(&files.current(), "anna").as_deref(), Some(SECRET));
+        assert!(files.current().problems().is_empty());
     }
 }

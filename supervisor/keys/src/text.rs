@@ -27,6 +27,12 @@ pub enum Reason {
     /// Behind the colon.
     #[error(transparent)]
     Secret(#[from] InvalidSecret),
+    /// Nothing but a colon.
+    #[error(
+        "there is neither an ID nor a secret, which is what an IDE stores for a PLC that has shown it no key; remove \
+         that file"
+    )]
+    Empty,
     /// There is one already.
     #[error("there is a key of {0} further up")]
     Twice(Id),
@@ -35,7 +41,8 @@ pub enum Reason {
 /// Reads texts of keys.
 ///
 /// One key on each line, `ID:secret`, the secret from the first colon to the end of the line (LF or CR LF), as it is;
-/// empty lines and lines that begin with `#` are passed over. An ID comes once.
+/// empty lines and lines that begin with `#` are passed over, and so is a byte order mark at the beginning. An ID comes
+/// once.
 ///
 /// ```
 /// let keys = plc_keys::Keys::parse("# the office\nanna:0123:456789abcdef\n")?;
@@ -53,7 +60,7 @@ impl Keys {
     /// [`KeyError`] for the first line that is none of the above.
     pub fn parse(text: &str) -> Result<Vec<Key>, KeyError> {
         let mut keys: Vec<Key> = Vec::new();
-        for (index, line) in text.lines().enumerate() {
+        for (index, line) in without_mark(text).lines().enumerate() {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -67,8 +74,16 @@ impl Keys {
     }
 }
 
+/// The text without the byte order mark that editors on Windows put at its beginning.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 fn key(line: &str) -> Result<Key, Reason> {
     let (id, secret) = line.split_once(':').ok_or(Reason::NoColon)?;
+    if id.is_empty() && secret.is_empty() {
+        return Err(Reason::Empty);
+    }
     Ok(Key { id: Id::new(id)?, secret: Secret::new(secret)? })
 }
 
@@ -87,13 +102,25 @@ mod tests {
     }
 
     #[test]
+    fn what_windows_puts_around_a_key_is_not_a_part_of_it() {
+        for text in ["anna:S", "anna:S\n", "anna:S\r\n", "\u{feff}anna:S", "\u{feff}anna:S\r\n\r\n"]
+        {
+            let text = text.replace('S', SECRET);
+            let keys = Keys::parse(&text).unwrap();
+            let [Key { id, secret }] = &keys[..] else { panic!("{text:?}: {keys:?}") };
+            assert_eq!((id.as_str(), secret.reveal()), ("anna", SECRET), "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_bad_line_is_named_and_its_secret_is_not_repeated() {
         for (line, reason) in [
             (SECRET.to_owned(), Reason::NoColon),
             (format!("a b:{SECRET}"), InvalidId.into()),
             (format!(" a:{SECRET}"), InvalidId.into()),
-            (format!("a:{SECRET} "), InvalidSecret.into()),
-            ("a:short".to_owned(), InvalidSecret.into()),
+            (format!("a:{SECRET} "), InvalidSecret::Blank.into()),
+            ("a:short".to_owned(), InvalidSecret::Length(5).into()),
+            (":".to_owned(), Reason::Empty),
             (format!("first:{SECRET}"), Reason::Twice(Id::new("first").unwrap())),
         ] {
             let error = Keys::parse(&format!("first:{SECRET}\n{line}\n")).unwrap_err();

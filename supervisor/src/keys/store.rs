@@ -2,7 +2,6 @@
 //! The key files: those in our own directory, which are made and removed here, and those that others have brought.
 
 use std::{
-    error::Error as _,
     fs::{self, DirBuilder},
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
@@ -14,7 +13,9 @@ use plc_api::{
     key::{KeyInfo, KeyKind, KeyList},
     limits,
 };
-use plc_keys::{Id, InvalidId, InvalidSecret, Key, KeyFiles, KeySet, Keys, Problem, Secret};
+use plc_keys::{
+    Id, InvalidId, InvalidSecret, Key, KeyFiles, KeySet, Keys, Problem, Secret, read_file, text_in,
+};
 use thiserror::Error;
 
 use super::fresh;
@@ -60,9 +61,9 @@ pub enum KeysError {
         .0.display()
     )]
     NoDeviceKey(PathBuf),
-    /// The disk.
-    #[error("the keys cannot be written: {0}")]
-    Disk(#[from] io::Error),
+    /// The disk; which directory, and why.
+    #[error("the keys in {dir} cannot be written: {1}", dir = .0.display())]
+    Disk(PathBuf, io::Error),
 }
 
 /// What a revocation has done.
@@ -104,14 +105,23 @@ impl KeyStore {
         if let Some(key) = device(&self.current(), &file) {
             return Ok(key);
         }
-        if file.exists() {
+        let disk = |error| self.disk(error);
+        if is_taken(&file).map_err(disk)? {
             return Err(KeysError::NoDeviceKey(file));
         }
+        self.make_device(&file).map_err(disk)
+    }
+
+    fn make_device(&self, file: &Path) -> io::Result<Key> {
         // On an appliance it is there, with the group of those who may read the keys (tmpfiles.d).
         DirBuilder::new().recursive(true).mode(0o750).create(&self.own)?;
         let key = fresh::key(fresh::device_id(&fs::read_to_string(HOST_NAME)?)?)?;
-        write(&file, &line(&key))?;
+        write(file, &line(&key))?;
         Ok(key)
+    }
+
+    fn disk(&self, error: io::Error) -> KeysError {
+        KeysError::Disk(self.own.clone(), error)
     }
 
     /// Makes a client's key.
@@ -121,9 +131,10 @@ impl KeyStore {
     /// [`KeysError::Disk`].
     pub(crate) fn add(&self, id: &str, secret: Option<&str>) -> Result<Key, KeysError> {
         let id = Id::new(id).map_err(|error| KeysError::Id(id.to_owned(), error))?;
+        let disk = |error| self.disk(error);
         let key = match secret {
             Some(secret) => Key { id, secret: Secret::new(secret)? },
-            None => fresh::key(id)?,
+            None => fresh::key(id).map_err(disk)?,
         };
         let current = self.current();
         if let Some((_, _, path)) = current.iter().find(|(id, _, _)| **id == key.id) {
@@ -135,10 +146,10 @@ impl KeyStore {
         }
         // No name of ours can be met: there is a prefix.
         let file = self.own.join(format!("client-{}.psk", key.id));
-        if file.exists() {
+        if is_taken(&file).map_err(disk)? {
             return Err(KeysError::InTheWay(file));
         }
-        write(&file, &line(&key))?;
+        write(&file, &line(&key)).map_err(disk)?;
         Ok(key)
     }
 
@@ -147,6 +158,7 @@ impl KeyStore {
     /// # Errors
     /// [`KeysError::Unknown`], [`KeysError::Brought`], [`KeysError::Disk`].
     pub(crate) fn revoke(&self, id: &str) -> Result<Revoked, KeysError> {
+        let disk = |error| self.disk(error);
         let mut revoked = None;
         // With the key that counts gone, another one of that ID may count.
         loop {
@@ -157,9 +169,10 @@ impl KeyStore {
             };
             match self.kind(path) {
                 KeyKind::Brought => return Err(KeysError::Brought(id.to_owned(), path.to_owned())),
-                KeyKind::Client => rewrite(path, found, None)?,
+                KeyKind::Client => rewrite(path, found, None).map_err(disk)?,
                 KeyKind::Device => {
-                    rewrite(path, found, Some(&fresh::key(found.clone())?))?;
+                    let key = fresh::key(found.clone()).map_err(disk)?;
+                    rewrite(path, found, Some(&key)).map_err(disk)?;
                     return Ok(Revoked::Replaced);
                 }
             }
@@ -180,7 +193,7 @@ impl KeyStore {
         };
         KeyList {
             keys: current.iter().map(info).collect(),
-            problems: current.problems().iter().map(describe).collect(),
+            problems: current.problems().iter().map(Problem::to_string).collect(),
         }
     }
 
@@ -197,16 +210,22 @@ impl KeyStore {
     }
 }
 
-/// With its cause.
-pub(super) fn describe(problem: &Problem) -> String {
-    let cause = problem.source().map(|cause| format!(": {cause}"));
-    format!("{problem}{}", cause.unwrap_or_default())
-}
-
 /// The device's key among all of them.
 fn device(keys: &KeySet, file: &Path) -> Option<Key> {
     let (id, secret, _) = keys.iter().find(|(_, _, path)| *path == file)?;
     Some(Key { id: id.clone(), secret: secret.clone() })
+}
+
+/// Whether there is anything of this name, such as a link to a disk that is not mounted.
+///
+/// # Errors
+/// That cannot be found out; then it must not be replaced.
+fn is_taken(file: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn line(key: &Key) -> String {
@@ -218,16 +237,26 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Replaces the line of `id`, or removes it; a file without keys goes.
+///
+/// # Errors
+/// The disk, or there is no such line, which would be found again and again.
 fn rewrite(file: &Path, id: &Id, by: Option<&Key>) -> io::Result<()> {
     let is_its = |text: &str| text.split_once(':').is_some_and(|(name, _)| name == id.as_str());
-    let text = fs::read_to_string(file)?;
+    let content = read_file(file).map_err(io::Error::other)?;
+    let text = text_in(file, &content).map_err(io::Error::other)?;
     let mut kept = String::new();
+    let mut found = false;
     for old in text.split_inclusive('\n') {
         match by {
             _ if !is_its(old) => kept.push_str(old),
             Some(key) => kept.push_str(&line(key)),
             None => {}
         }
+        found |= is_its(old);
+    }
+    if !found {
+        let changed = format!("{} has no key of {id} any more; try again", file.display());
+        return Err(io::Error::other(changed));
     }
     match Keys::parse(&kept) {
         Ok(keys) if keys.is_empty() => durable::remove_file(file),

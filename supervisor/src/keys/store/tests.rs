@@ -73,8 +73,13 @@ fn a_client_s_key_is_added_once_and_revoked_for_good() {
 #[test]
 fn what_is_no_id_or_no_secret_is_refused() {
     let place = Place::new();
+    place.store.device().unwrap();
     for bad in ["", "../anna", "a b", "a:b"] {
         assert!(matches!(place.store.add(bad, None), Err(KeysError::Id(..))), "{bad:?}");
+    }
+    for good in [16, 256, 344, 512] {
+        let id = format!("n{good}");
+        assert!(place.store.add(&id, Some(&"s".repeat(good))).is_ok(), "{good}");
     }
     for bad in ["short", "sixteen or more with blanks"] {
         let error = place.store.add("anna", Some(bad)).unwrap_err();
@@ -103,6 +108,62 @@ fn a_key_among_others_is_revoked_alone() {
     place.store.revoke("ann").unwrap();
     place.store.revoke("anna-2").unwrap();
     assert!(!file.exists());
+}
+
+#[test]
+fn a_key_in_a_file_from_windows_is_revoked_too() {
+    let place = Place::new();
+    let file = place.write("keys/ide.psk", &format!("\u{feff}anna:{SECRET}\r\nberta:{SECRET}\r\n"));
+    assert_eq!(place.store.revoke("anna").unwrap(), Revoked::Gone);
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("berta:{SECRET}\r\n"));
+}
+
+#[test]
+fn a_line_that_is_not_found_is_an_error_and_not_looked_for_for_ever() {
+    let place = Place::new();
+    let text = format!("berta:{SECRET}\n");
+    let file = place.write("keys/ide.psk", &text);
+    let error = rewrite(&file, &Id::new("anna").unwrap(), None).unwrap_err().to_string();
+    assert!(error.contains("no key of anna any more"), "{error}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+}
+
+#[test]
+fn a_pipe_in_place_of_a_file_holds_nothing_up_and_is_named() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let place = Place::new();
+    let file = place.write("keys/ide.psk", "");
+    fs::remove_file(&file).unwrap();
+    mknodat(CWD, &file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    place.store.device().unwrap();
+    let problems = place.store.list().problems;
+    assert!(problems.iter().any(|problem| problem.contains("ide.psk is neither")), "{problems:?}");
+}
+
+#[test]
+fn a_device_s_key_that_cannot_be_reached_is_not_replaced() {
+    let place = Place::new();
+    let file = place.dir.path().join("keys/device.psk");
+    // Such as a disk that is not mounted, and a link that leads to itself.
+    fs::create_dir(place.dir.path().join("keys")).unwrap();
+    for target in ["/nowhere/device.psk", "device.psk"] {
+        let _ = fs::remove_file(&file);
+        std::os::unix::fs::symlink(target, &file).unwrap();
+        let error = place.store.device().unwrap_err();
+        assert!(matches!(error, KeysError::NoDeviceKey(_)), "{error}");
+        assert_eq!(fs::read_link(&file).unwrap(), Path::new(target));
+        assert!(!place.store.list().problems.is_empty());
+    }
+}
+
+#[test]
+fn a_file_in_place_of_the_directory_is_named() {
+    let place = Place::new();
+    let _ = place.write("keys", "");
+    let error = place.store.device().unwrap_err().to_string();
+    assert!(error.contains(&place.dir.path().join("keys").display().to_string()), "{error}");
+    let error = place.store.add("anna", None).unwrap_err().to_string();
+    assert!(error.contains("/keys cannot be written: "), "{error}");
 }
 
 #[test]
