@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a load order to a program in memory.
 
-use std::{collections::BTreeSet, ffi::CString, fs, path::Path};
+use std::{ffi::CString, fs, path::Path};
 
 use anyhow::Context;
 use plc_abi::{LoadError, Loaded};
-use plc_api::{log::LogLevel, program::FileName};
+use plc_api::log::LogLevel;
 use plc_worker_link::LoadOrder;
 // Its limits have 64 bits on every processor.
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::extra_files;
+use crate::{extra_files, python_files};
 
 /// Limits the process, brings the extra files, goes to the working directory, maps the library. Besides the
 /// program it returns what people should know, one sentence each.
@@ -36,7 +36,8 @@ pub(crate) fn load(
     let facts = program.facts();
     let left_out = facts.left_out.iter().map(|note| (LogLevel::Info, sentence(note)));
     let odd = facts.notes.iter().map(|note| (LogLevel::Warning, sentence(note)));
-    let python = warn_of_python(&files).map(|warning| (LogLevel::Warning, warning));
+    let python = python_files::warning(&files, &program_dir.join("extra"))
+        .map(|warning| (LogLevel::Warning, warning));
     Ok((program, left_out.chain(odd).chain(python).collect()))
 }
 
@@ -67,36 +68,9 @@ fn sentence(note: &str) -> String {
     first.into_iter().chain(letters).chain(['.']).collect()
 }
 
-/// Names the files that the reference runtime would run: `runtime*.py`, in any spelling.
-fn warn_of_python(files: &BTreeSet<FileName>) -> Option<String> {
-    let python: Vec<&str> = files
-        .iter()
-        .map(FileName::as_str)
-        .filter(|name| {
-            let name = name.to_ascii_lowercase();
-            name.starts_with("runtime") && Path::new(&name).extension().is_some_and(|e| e == "py")
-        })
-        .collect();
-    (!python.is_empty()).then(|| {
-        format!(
-            "The project brings Python files that would run beside the program: {}. This runtime has no Python: they are stored and do not run.",
-            python.join(", ")
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn python_files_are_named_once() {
-        let names = ["Runtime_hmi.PY", "runtime_2.py", "runtime.txt", "my_runtime.py"];
-        let files = names.iter().map(|name| FileName::new(name).unwrap()).collect();
-        let said = warn_of_python(&files).unwrap();
-        assert!(said.contains(": Runtime_hmi.PY, runtime_2.py."), "{said}");
-        assert_eq!(warn_of_python(&BTreeSet::new()), None);
-    }
 
     #[test]
     fn a_note_becomes_a_sentence() {

@@ -17,6 +17,7 @@ mod load;
 mod plc;
 mod plc_log;
 mod python;
+mod python_files;
 mod realtime;
 mod report_end;
 mod threads;
