@@ -32,6 +32,7 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    task::{JoinError, spawn_blocking},
     time::timeout,
 };
 use tokio_openssl::SslStream;
@@ -49,7 +50,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// What all connections share.
 #[derive(Debug)]
 pub struct Port {
-    keys: KeyFiles,
+    /// Read by one handshake at a time, so that a disk that stalls holds one thread.
+    keys: Arc<tokio::sync::Mutex<KeyFiles>>,
     /// Those that the log has heard of.
     told: Mutex<Arc<KeySet>>,
     contexts: Contexts,
@@ -69,7 +71,8 @@ enum Refused {
     )]
     Slow,
     #[error(
-        "it speaks no TLS, and this port takes nothing else; in the IDE write PYROS:// or ERPCS:// and #ID at the end"
+        "it speaks no TLS, and this port takes nothing else; in the IDE write PYROS:// or ERPCS:// and #ID at the end; those \
+         since 2024-11-18, whose ERPCS:// is broken, come through stunnel or ssh -L"
     )]
     Plain,
     #[error(
@@ -89,14 +92,17 @@ enum Refused {
     )]
     NoKey,
     #[error(
-        "there is no key of the ID \"{0}\"; 'plcctl psk list' shows the IDs, 'plcctl psk add' makes one"
+        "there is no key of the ID \"{0}\"; 'plcctl psk list' shows the IDs, 'plcctl psk add' makes one, 'plcctl psk \
+         import' takes that of an IDE"
     )]
     Stranger(String),
     #[error(
-        "it does not have the secret of the ID {0}; compare the file psk/{0}.secret of the IDE, or make a new key with \
-         'plcctl psk add'"
+        "it does not have the secret of the ID {0}; 'plcctl psk export {0} FILE' writes the file that the IDE has to have \
+         as psk/{0}.secret, and stunnel for PSKsecrets"
     )]
     WrongSecret(Id),
+    #[error("the keys cannot be read")]
+    NoKeys(#[from] JoinError),
     #[error("the connection broke in the handshake")]
     Broke(#[from] io::Error),
     #[error("OpenSSL cannot serve it")]
@@ -112,7 +118,8 @@ impl Port {
     /// # Errors
     /// When this OpenSSL lacks what is needed.
     pub fn new(key_dirs: Vec<PathBuf>) -> Result<Self, ErrorStack> {
-        let (keys, contexts) = (KeyFiles::new(key_dirs), Contexts::new()?);
+        let keys = Arc::new(tokio::sync::Mutex::new(KeyFiles::new(key_dirs)));
+        let contexts = Contexts::new()?;
         let (told, pace, limits) = Default::default();
         Ok(Self { keys, told, contexts, pace, limits })
     }
@@ -164,7 +171,7 @@ impl Port {
         if versions == Versions::Legacy {
             may_be_legacy(caller).await?;
         }
-        let ssl = self.contexts.begin(versions, self.keys())?;
+        let ssl = self.contexts.begin(versions, self.keys().await?)?;
         let bytes = tokio::io::join(Cursor::new(first).chain(reader), writer);
         let mut stream = SslStream::new(ssl, bytes)?;
         let accepted = std::pin::Pin::new(&mut stream).accept().await;
@@ -192,15 +199,17 @@ impl Port {
         }
     }
 
-    /// The keys as they are now; what is to be said about them is said once.
-    fn keys(&self) -> Arc<KeySet> {
-        let keys = self.keys.current();
+    /// The keys as they are now; what is to be said about them is said once. Waits for the disk on another thread, so
+    /// that those who are connected do not.
+    async fn keys(&self) -> Result<Arc<KeySet>, Refused> {
+        let files = self.keys.clone().lock_owned().await;
+        let keys = spawn_blocking(move || files.current()).await?;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&keys, &told) {
             tell(&keys);
             told.clone_from(&keys);
         }
-        keys
+        Ok(keys)
     }
 }
 
