@@ -135,6 +135,93 @@ fn the_lines_that_plcctl_prints_let_an_ide_and_a_stunnel_in_as_they_are() {
     assert!(log.contains("connected with the key of made-here, TLSv1.3"), "{log}");
 }
 
+/// A secret of this many characters, as Base64 has them.
+fn secret_of(length: usize) -> String {
+    "Ab+/9z0=".chars().cycle().take(length).collect()
+}
+
+/// The manual's configuration for this ID.
+fn stunnel_of(id: &str, version: &str) -> String {
+    format!(
+        "[plc]\nclient = yes\naccept = 127.0.0.1:3000\nconnect = HOST:4000\nPSKidentity = {id}\nPSKsecrets = \
+         psk.txt\nsslVersion = {version}\n"
+    )
+}
+
+#[test]
+fn a_file_of_an_ide_is_imported_and_lets_that_ide_in() {
+    let desk = Desk::start();
+    let tls = TlsPort::beside(&desk);
+    let dir = tempfile::tempdir().unwrap();
+    // As the IDE writes its own; as an editor on Windows leaves it; as the reference runtime writes it; and longer ones.
+    for (id, secret, mark, end) in [
+        ("00ff11ee22dd33cc", secret_of(256), "", "\n"),
+        ("0f1e2d3c4b5a6978", secret_of(256), "\u{feff}", "\r\n"),
+        ("plc15", secret_of(256), "", ""),
+        ("base64-of-256-bytes", secret_of(344), "", "\n"),
+        ("longest", secret_of(512), "", "\n"),
+    ] {
+        let file = dir.path().join("default.psk");
+        fs::write(&file, format!("{mark}{id}:{secret}{end}")).unwrap();
+        let (code, out, err) = desk.plcctl(&["psk", "import", file.to_str().unwrap()]);
+        assert_eq!(code, 0, "{out}{err}");
+        assert_eq!(err.contains("before 3.0"), secret.len() > 256, "{err}");
+        let key = format!("{id}:{secret}");
+        assert_eq!(Ide::with_key(Generation::Erpc12, &key, tls.port()).status(), "Empty", "{id}");
+        for version in ["TLSv1.2", "TLSv1.3"] {
+            let configuration = stunnel_of(id, version);
+            let stunnel = Stunnel::as_told(&format!("{key}\n"), &configuration, tls.port());
+            assert_eq!(stunnel.ide(Generation::Erpc12).status(), "Empty", "{id} {version}");
+        }
+    }
+    assert!(!tls.log().contains("refused"), "{}", tls.log());
+}
+
+#[test]
+fn a_key_that_is_exported_revoked_and_imported_is_the_same() {
+    let desk = Desk::start();
+    let tls = TlsPort::beside(&desk);
+    let anna = added(&desk.api(), "anna-3");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("anna-3.secret");
+    let name = file.to_str().unwrap();
+    assert_eq!(desk.plcctl(&["psk", "export", "anna-3", name]).0, 0);
+    let (code, out, err) = desk.plcctl(&["psk", "export", "anna-3", "-"]);
+    assert_eq!((code, out, err), (0, format!("{}\n", line(&anna)), String::new()));
+    // As the IDE reads it (Beremiz, PSKManagement.py), and as stunnel does.
+    let text = fs::read_to_string(&file).unwrap();
+    let secret = text.split_once(':').unwrap().1.trim_end_matches(['\r', '\n']);
+    let key = format!("anna-3:{secret}");
+    assert_eq!(Ide::with_key(Generation::Erpc12, &key, tls.port()).status(), "Empty");
+    let stunnel = Stunnel::as_told(&text, &stunnel_of("anna-3", "TLSv1.3"), tls.port());
+    assert_eq!(stunnel.ide(Generation::Erpc12).status(), "Empty");
+
+    let (code, _, err) = desk.plcctl(&["psk", "import", name]);
+    assert!(code == 3 && err.contains("plcctl psk revoke anna-3"), "{code} {err}");
+    assert_eq!(desk.plcctl(&["psk", "revoke", "anna-3"]).0, 0);
+    assert!(
+        Ide::with_key(Generation::Erpc12, &key, tls.port()).call("GetPLCID", json!([])).is_err()
+    );
+    assert_eq!(desk.plcctl(&["psk", "import", name]).0, 0);
+    assert_eq!(Ide::with_key(Generation::Erpc12, &key, tls.port()).status(), "Empty");
+}
+
+#[test]
+fn of_a_file_with_an_id_that_is_taken_nothing_is_imported() {
+    let desk = Desk::start();
+    let anna = added(&desk.api(), "anna-4");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("psk.txt");
+    let secret = secret_of(32);
+    fs::write(&file, format!("first:{secret}\nanna-4:{secret}\n")).unwrap();
+    let (code, _, err) = desk.plcctl(&["psk", "import", file.to_str().unwrap()]);
+    assert!(code == 3 && err.contains("there is a key of anna-4 already"), "{code} {err}");
+    let Ok(Reply::Keys(list)) = desk.api().call(Request::ListKeys) else { panic!("no list") };
+    assert!(list.keys.iter().all(|key| key.id != "first"), "{list:?}");
+    let (_, out, _) = desk.plcctl(&["psk", "export", "anna-4", "-"]);
+    assert_eq!(out, format!("{}\n", line(&anna)));
+}
+
 #[test]
 fn who_has_a_key_is_told_that_one_at_any_time() {
     let desk = Desk::start();

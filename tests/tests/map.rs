@@ -22,7 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("plc-worker", &["plc-abi", "plc-api", "plc-journal", "plc-worker-link"]),
     ("plc-worker-link", &["plc-api"]),
     ("plc-vm", &["plc-appliance", "plc-tests"]),
-    ("plcctl", &["plc-api"]),
+    ("plcctl", &["plc-api", "plc-keys"]),
 ];
 
 /// Crates that may not be reached from a program, and why.

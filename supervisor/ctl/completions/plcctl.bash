@@ -110,6 +110,12 @@ _plcctl() {
             plcctl__subcmd__help__subcmd__psk,add)
                 cmd="plcctl__subcmd__help__subcmd__psk__subcmd__add"
                 ;;
+            plcctl__subcmd__help__subcmd__psk,export)
+                cmd="plcctl__subcmd__help__subcmd__psk__subcmd__export"
+                ;;
+            plcctl__subcmd__help__subcmd__psk,import)
+                cmd="plcctl__subcmd__help__subcmd__psk__subcmd__import"
+                ;;
             plcctl__subcmd__help__subcmd__psk,list)
                 cmd="plcctl__subcmd__help__subcmd__psk__subcmd__list"
                 ;;
@@ -122,8 +128,14 @@ _plcctl() {
             plcctl__subcmd__psk,add)
                 cmd="plcctl__subcmd__psk__subcmd__add"
                 ;;
+            plcctl__subcmd__psk,export)
+                cmd="plcctl__subcmd__psk__subcmd__export"
+                ;;
             plcctl__subcmd__psk,help)
                 cmd="plcctl__subcmd__psk__subcmd__help"
+                ;;
+            plcctl__subcmd__psk,import)
+                cmd="plcctl__subcmd__psk__subcmd__import"
                 ;;
             plcctl__subcmd__psk,list)
                 cmd="plcctl__subcmd__psk__subcmd__list"
@@ -137,8 +149,14 @@ _plcctl() {
             plcctl__subcmd__psk__subcmd__help,add)
                 cmd="plcctl__subcmd__psk__subcmd__help__subcmd__add"
                 ;;
+            plcctl__subcmd__psk__subcmd__help,export)
+                cmd="plcctl__subcmd__psk__subcmd__help__subcmd__export"
+                ;;
             plcctl__subcmd__psk__subcmd__help,help)
                 cmd="plcctl__subcmd__psk__subcmd__help__subcmd__help"
+                ;;
+            plcctl__subcmd__psk__subcmd__help,import)
+                cmd="plcctl__subcmd__psk__subcmd__help__subcmd__import"
                 ;;
             plcctl__subcmd__psk__subcmd__help,list)
                 cmd="plcctl__subcmd__psk__subcmd__help__subcmd__list"
@@ -280,7 +298,7 @@ _plcctl() {
             return 0
             ;;
         plcctl__subcmd__help__subcmd__psk)
-            opts="add list revoke show"
+            opts="add import export list revoke show"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -294,6 +312,34 @@ _plcctl() {
             return 0
             ;;
         plcctl__subcmd__help__subcmd__psk__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        plcctl__subcmd__help__subcmd__psk__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        plcctl__subcmd__help__subcmd__psk__subcmd__import)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -550,7 +596,7 @@ _plcctl() {
             return 0
             ;;
         plcctl__subcmd__psk)
-            opts="-h --socket --json --help add list revoke show help"
+            opts="-h --socket --json --help add import export list revoke show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -589,8 +635,26 @@ _plcctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        plcctl__subcmd__psk__subcmd__export)
+            opts="-h --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         plcctl__subcmd__psk__subcmd__help)
-            opts="add list revoke show help"
+            opts="add import export list revoke show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -617,7 +681,35 @@ _plcctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        plcctl__subcmd__psk__subcmd__help__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         plcctl__subcmd__psk__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        plcctl__subcmd__psk__subcmd__help__subcmd__import)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -666,6 +758,24 @@ _plcctl() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        plcctl__subcmd__psk__subcmd__import)
+            opts="-h --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -105,18 +105,26 @@ complete -c plcctl -n "__fish_plcctl_using_subcommand pair" -l seconds -d 'For h
 complete -c plcctl -n "__fish_plcctl_using_subcommand pair" -l socket -d 'The runtime\'s API socket [default: $PLC_RUNTIME_SOCKET or /run/plc-runtime/api.sock]' -r -F
 complete -c plcctl -n "__fish_plcctl_using_subcommand pair" -l json -d 'Answer in JSON'
 complete -c plcctl -n "__fish_plcctl_using_subcommand pair" -s h -l help -d 'Print help'
-complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add list revoke show help" -l socket -d 'The runtime\'s API socket [default: $PLC_RUNTIME_SOCKET or /run/plc-runtime/api.sock]' -r -F
-complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add list revoke show help" -l json -d 'Answer in JSON'
-complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add list revoke show help" -s h -l help -d 'Print help'
-complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add list revoke show help" -f -a "add" -d 'Make a key, and show what goes into an IDE and into stunnel'
-complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add list revoke show help" -f -a "list" -d 'List the keys: whose, what for, since when, in which file'
-complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add list revoke show help" -f -a "revoke" -d 'Take a key away and end the connections that were made with it; the device\'s is replaced'
-complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add list revoke show help" -f -a "show" -d 'Show a key as when it was made; for root'
-complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add list revoke show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from add" -l secret-file -d 'Take the secret from this file, - for standard input: 16 to 256 characters without blanks [default: a new one]' -r -F
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add import export list revoke show help" -l socket -d 'The runtime\'s API socket [default: $PLC_RUNTIME_SOCKET or /run/plc-runtime/api.sock]' -r -F
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add import export list revoke show help" -l json -d 'Answer in JSON'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add import export list revoke show help" -s h -l help -d 'Print help'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add import export list revoke show help" -f -a "add" -d 'Make a key, and show what goes into an IDE and into stunnel'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add import export list revoke show help" -f -a "import" -d 'Take the keys of a file of an IDE, of stunnel or of another runtime'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add import export list revoke show help" -f -a "export" -d 'Write a key to a file as IDEs and stunnel read it; for root'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add import export list revoke show help" -f -a "list" -d 'List the keys: whose, what for, since when, in which file'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add import export list revoke show help" -f -a "revoke" -d 'Take a key away and end the connections that were made with it; the device\'s is replaced'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add import export list revoke show help" -f -a "show" -d 'Show a key as when it was made; for root'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and not __fish_seen_subcommand_from add import export list revoke show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from add" -l secret-file -d 'Take the secret from this file, - for standard input: 16 to 512 characters without blanks [default: a new one]' -r -F
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from add" -l socket -d 'The runtime\'s API socket [default: $PLC_RUNTIME_SOCKET or /run/plc-runtime/api.sock]' -r -F
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from add" -l json -d 'Answer in JSON'
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from import" -l socket -d 'The runtime\'s API socket [default: $PLC_RUNTIME_SOCKET or /run/plc-runtime/api.sock]' -r -F
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from import" -l json -d 'Answer in JSON'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from export" -l socket -d 'The runtime\'s API socket [default: $PLC_RUNTIME_SOCKET or /run/plc-runtime/api.sock]' -r -F
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from export" -l json -d 'Answer in JSON'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from list" -l socket -d 'The runtime\'s API socket [default: $PLC_RUNTIME_SOCKET or /run/plc-runtime/api.sock]' -r -F
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from list" -l json -d 'Answer in JSON'
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -127,6 +135,8 @@ complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subco
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from show" -l json -d 'Answer in JSON'
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "add" -d 'Make a key, and show what goes into an IDE and into stunnel'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "import" -d 'Take the keys of a file of an IDE, of stunnel or of another runtime'
+complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write a key to a file as IDEs and stunnel read it; for root'
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the keys: whose, what for, since when, in which file'
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Take a key away and end the connections that were made with it; the device\'s is replaced'
 complete -c plcctl -n "__fish_plcctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show a key as when it was made; for root'
@@ -147,6 +157,8 @@ complete -c plcctl -n "__fish_plcctl_using_subcommand help; and not __fish_seen_
 complete -c plcctl -n "__fish_plcctl_using_subcommand help; and not __fish_seen_subcommand_from status start stop install rollback repair log trace stats check selftest reload pair psk help" -f -a "psk" -d 'Make, list and revoke keys of IDEs'
 complete -c plcctl -n "__fish_plcctl_using_subcommand help; and not __fish_seen_subcommand_from status start stop install rollback repair log trace stats check selftest reload pair psk help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c plcctl -n "__fish_plcctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "add" -d 'Make a key, and show what goes into an IDE and into stunnel'
+complete -c plcctl -n "__fish_plcctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "import" -d 'Take the keys of a file of an IDE, of stunnel or of another runtime'
+complete -c plcctl -n "__fish_plcctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "export" -d 'Write a key to a file as IDEs and stunnel read it; for root'
 complete -c plcctl -n "__fish_plcctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "list" -d 'List the keys: whose, what for, since when, in which file'
 complete -c plcctl -n "__fish_plcctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "revoke" -d 'Take a key away and end the connections that were made with it; the device\'s is replaced'
 complete -c plcctl -n "__fish_plcctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "show" -d 'Show a key as when it was made; for root'

@@ -117,6 +117,10 @@ pub(crate) struct PskArgs {
 pub(crate) enum PskVerb {
     /// Make a key, and show what goes into an IDE and into stunnel
     Add(AddKeyArgs),
+    /// Take the keys of a file of an IDE, of stunnel or of another runtime
+    Import(ImportKeysArgs),
+    /// Write a key to a file as IDEs and stunnel read it; for root
+    Export(ExportKeyArgs),
     /// List the keys: whose, what for, since when, in which file
     List,
     /// Take a key away and end the connections that were made with it; the device's is replaced
@@ -132,9 +136,43 @@ pub(crate) struct AddKeyArgs {
     #[arg(value_name = "ID")]
     pub(crate) id: String,
 
-    /// Take the secret from this file, - for standard input: 16 to 256 characters without blanks [default: a new one]
+    /// Take the secret from this file, - for standard input: 16 to 512 characters without blanks [default: a new one]
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
+}
+
+/// `plcctl psk import`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file holds lines ID:secret, as the one in which a Beremiz of 1.5 or 1.6 keeps
+its own key and which it exports, psk/ID.secret of a project, and psk.txt of
+stunnel and of Beremiz_service. All of its keys are taken, or none.
+
+Example:
+  plcctl psk import ~/.local/share/beremiz/keystore/own/default.psk")]
+pub(crate) struct ImportKeysArgs {
+    /// The file, - for standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// `plcctl psk export`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file gets one line ID:secret, and is for your user alone. An IDE looks for it
+as psk/ID.secret in the project's directory, stunnel where PSKsecrets says; one of
+1.5 or 1.6 also takes it for its own key. A file that is there is never replaced.
+
+Example:
+  sudo plcctl psk export anna anna.secret")]
+pub(crate) struct ExportKeyArgs {
+    /// Whose
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// The file, - for standard output
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 /// The key that is meant.

@@ -2,33 +2,66 @@
 //! `plcctl pair` and `plcctl psk`: keys, and how IDEs come by them.
 //!
 //! # JSON
-//! `pair` gives `id` and `until_us`; `psk add` and `psk show` give `id` and `secret`; `psk list` gives `keys`, each with
-//! `id`, `kind` (`device`, `client`, `brought`), `source` (a file), `since_us`, `hex_looking`, and `problems`, each a
-//! sentence; `psk revoke` gives `id` and `replaced`: whether the device has got a new key.
+//! `pair` gives `id` and `until_us`; `psk add` and `psk show` give `id` and `secret`; `psk import` gives `ids`; `psk
+//! export` gives `id` and `file`; `psk list` gives `keys`, each with `id`, `kind` (`device`, `client`, `brought`),
+//! `source` (a file), `since_us`, `hex_looking`, and `problems`, each a sentence; `psk revoke` gives `id` and `replaced`:
+//! whether the device has got a new key.
 
-use std::{
-    fs,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::path::PathBuf;
 
 use plc_api::{
     key::{ApiKey, KeyInfo, KeyKind, KeyList, SecretText},
     message::{Reply, Request},
 };
+use plc_keys::{Key, Secret};
 use serde::Serialize;
 
 use crate::{
     answer::Answer,
-    cli::{AddKeyArgs, PairArgs, PskVerb},
+    cli::{PairArgs, PskVerb},
     failure::Failure,
-    render,
+    key_files, render,
     session::{Session, unexpected},
-    terminal,
+    terminal, user,
 };
 
-/// No secret is longer, and no line of a file with one.
-const SECRET_FILE_BYTES: u64 = 4096;
+/// What is to be done about keys, with what files had to say about it.
+pub(crate) enum Order {
+    Add { id: String, secret: Option<SecretText> },
+    Import { file: PathBuf, keys: Vec<Key> },
+    Export { id: String, file: PathBuf },
+    List,
+    Revoke { id: String },
+    Show { id: String },
+}
+
+impl Order {
+    /// Reads the files that the command line names.
+    ///
+    /// # Errors
+    /// [`Failure::Failed`], [`Failure::Usage`].
+    pub(crate) fn new(verb: PskVerb, json: bool) -> Result<Self, Failure> {
+        Ok(match verb {
+            PskVerb::Add(args) => {
+                let file = args.secret_file.as_deref();
+                let secret = file.map(|file| key_files::read_secret(&args.id, file)).transpose()?;
+                Self::Add { id: args.id, secret }
+            }
+            PskVerb::Import(args) => {
+                Self::Import { keys: key_files::read_keys(&args.file)?, file: args.file }
+            }
+            PskVerb::Export(args) if json && key_files::is_standard(&args.file) => {
+                let instead =
+                    format!("with --json name a file, or use: plcctl psk show {}", args.id);
+                return Err(Failure::Usage(instead));
+            }
+            PskVerb::Export(args) => Self::Export { id: args.id, file: args.file },
+            PskVerb::List => Self::List,
+            PskVerb::Revoke(args) => Self::Revoke { id: args.id },
+            PskVerb::Show(args) => Self::Show { id: args.id },
+        })
+    }
+}
 
 /// `plcctl pair` in JSON.
 #[derive(Serialize)]
@@ -42,6 +75,19 @@ struct Paired {
 struct Revoked {
     id: String,
     replaced: bool,
+}
+
+/// An import in JSON.
+#[derive(Serialize)]
+struct Imported {
+    ids: Vec<String>,
+}
+
+/// An export in JSON.
+#[derive(Serialize)]
+struct Exported {
+    id: String,
+    file: String,
 }
 
 pub(crate) async fn pair(
@@ -60,27 +106,96 @@ pub(crate) async fn pair(
 pub(crate) async fn psk(
     session: &Session,
     answer: &mut Answer,
-    verb: PskVerb,
+    order: Order,
 ) -> Result<(), Failure> {
-    match verb {
-        PskVerb::Add(args) => add(session, answer, args).await,
-        PskVerb::List => answer.give(&list(session).await?, table),
-        PskVerb::Revoke(args) => revoke(session, answer, args.id).await,
-        PskVerb::Show(args) => {
-            let key = key(session, Request::ShowKey { id: args.id }).await?;
+    match order {
+        Order::Add { id, secret } => {
+            let key = key(session, Request::AddKey { id, secret }).await?;
+            warn_about(&key);
+            let made =
+                |key: &ApiKey| format!("The key of {} is made.\n\n{}", key.id, how_to_use(key));
+            answer.give(&key, made)
+        }
+        Order::Import { file, keys } => {
+            import(session, answer, &file.display().to_string(), keys).await
+        }
+        Order::Export { id, file } => export(session, answer, id, file).await,
+        Order::List => answer.give(&list(session).await?, table),
+        Order::Revoke { id } => revoke(session, answer, id).await,
+        Order::Show { id } => {
+            let key = key(session, Request::ShowKey { id }).await?;
             answer.give(&key, how_to_use)
         }
     }
 }
 
-async fn add(session: &Session, answer: &mut Answer, args: AddKeyArgs) -> Result<(), Failure> {
-    let secret = args.secret_file.as_deref().map(read_secret).transpose()?;
-    let key = key(session, Request::AddKey { id: args.id, secret }).await?;
-    let keys = list(session).await?.keys;
-    if keys.iter().any(|info| info.id == key.id && info.hex_looking) {
+/// All keys of a file, or none if one of their IDs is taken.
+async fn import(
+    session: &Session,
+    answer: &mut Answer,
+    file: &str,
+    keys: Vec<Key>,
+) -> Result<(), Failure> {
+    let there = list(session).await?.keys;
+    let is_taken = |info: &&KeyInfo| keys.iter().any(|key| key.id.as_str() == info.id);
+    if let Some(KeyInfo { id, source, .. }) = there.iter().find(is_taken) {
+        return Err(Failure::Refused(format!(
+            "there is a key of {id} already, in {source}; nothing of {file} is imported. To replace it: plcctl psk \
+             revoke {id}, then import again"
+        )));
+    }
+    let mut ids = Vec::new();
+    for Key { id, secret } in keys {
+        let secret = Some(SecretText::new(secret.reveal()));
+        match key(session, Request::AddKey { id: id.to_string(), secret }).await {
+            Ok(key) => warn_about(&key),
+            Err(failure) if ids.is_empty() => return Err(failure),
+            Err(failure) => {
+                terminal::note(&format!("imported before the next one failed: {}", ids.join(", ")));
+                return Err(failure);
+            }
+        }
+        ids.push(id.to_string());
+    }
+    answer.give(&Imported { ids }, |Imported { ids }| {
+        let which = if ids.len() == 1 { "key" } else { "keys" };
+        format!(
+            "Imported the {which} of {}. An IDE or a stunnel with that file gets in now.\n",
+            ids.join(", ")
+        )
+    })
+}
+
+async fn export(
+    session: &Session,
+    answer: &mut Answer,
+    id: String,
+    file: PathBuf,
+) -> Result<(), Failure> {
+    let key = key(session, Request::ShowKey { id }).await?;
+    if key_files::is_standard(&file) {
+        return answer.text(&key_files::line(&key));
+    }
+    key_files::write_key(&key, &file)?;
+    let exported = Exported { id: key.id, file: file.display().to_string() };
+    answer.give(&exported, |Exported { id, file }| {
+        format!("The key of {id} is in {file}, readable for {} alone.\n", user::name())
+    })
+}
+
+/// What clients make of a secret that other clients do not.
+fn warn_about(key: &ApiKey) {
+    let Ok(secret) = Secret::new(key.secret.reveal()) else { return };
+    if secret.looks_hex() {
         terminal::note(&format!("the secret of {}: {HEX_LOOKING}", key.id));
     }
-    answer.give(&key, |key| format!("The key of {} is made.\n\n{}", key.id, how_to_use(key)))
+    if secret.is_too_long_for_old_openssl() {
+        let most = Secret::BYTES_OF_OLD_OPENSSL;
+        terminal::note(&format!(
+            "the secret of {} has more than {most} characters, which clients with an OpenSSL before 3.0 cannot use",
+            key.id
+        ));
+    }
 }
 
 async fn revoke(session: &Session, answer: &mut Answer, id: String) -> Result<(), Failure> {
@@ -118,18 +233,6 @@ async fn list(session: &Session) -> Result<KeyList, Failure> {
 const HEX_LOOKING: &str = "it looks like a number in hexadecimal, which stunnel decodes and IDEs do not; better use another \
                            one";
 
-/// The text of a file, or of standard input, without its line's end. Not an argument, which all users could see.
-fn read_secret(file: &Path) -> Result<SecretText, Failure> {
-    let mut text = String::new();
-    let read = if file == Path::new("-") {
-        io::stdin().take(SECRET_FILE_BYTES).read_to_string(&mut text)
-    } else {
-        fs::File::open(file).and_then(|open| open.take(SECRET_FILE_BYTES).read_to_string(&mut text))
-    };
-    read.map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
-    Ok(SecretText::new(text.trim_end_matches(['\n', '\r'])))
-}
-
 fn pairing_text(id: &str, seconds: u32) -> String {
     let time = render::elapsed(u64::from(seconds) * 1_000_000);
     format!(
@@ -140,7 +243,7 @@ of {id} and keeps it:
   PYRO://127.0.0.1:3000   IDEs of 2018 to 2022
 That port is open on this machine alone; from another one it is reached through
   ssh -L 3000:127.0.0.1:3000 HOST
-From then on the IDE connects with that key, over the network:
+From then on it connects with that key, over the network:
 {}",
         uris(id)
     )
@@ -148,8 +251,13 @@ From then on the IDE connects with that key, over the network:
 
 fn uris(id: &str) -> String {
     format!(
-        "  ERPCS://HOST:4000#{id}   IDEs since 2024\n  PYROS://HOST:4000#{id}   IDEs of 2018 to 2022, if legacy_tls \
-         = true\nHOST is the name or address of this device.\n"
+        "\
+  ERPCS://HOST:4000#{id}   IDEs of 2024, until 2024-11-17
+  PYROS://HOST:4000#{id}   IDEs of 2018 to 2022, if legacy_tls = true
+  ERPC://127.0.0.1:3000    later IDEs, 1.5 and 1.6 too, whose ERPCS:// is broken:
+                           through stunnel, or: ssh -L 3000:127.0.0.1:3000 HOST
+HOST is the name or address of this device.
+"
     )
 }
 
@@ -164,7 +272,7 @@ For an IDE, the file psk/{id}.secret in the project's directory:
 
 The IDE then connects to:
 {uris}
-For IDEs without TLS, stunnel on their machine, with the same line in the file
+For all other IDEs, stunnel on their machine, with the same line in the file
 psk.txt and this in stunnel.conf; they connect to port 3000 there:
 [plc]
 client = yes
@@ -242,13 +350,5 @@ problem: /k/bad.psk, line 2
             )
         );
         assert!(table(&KeyList::default()).contains("plcctl psk add"));
-    }
-
-    #[test]
-    fn a_secret_comes_from_a_file_without_its_line_s_end() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "0123456789abcdef\r\n").unwrap();
-        assert_eq!(read_secret(file.path()).unwrap().reveal(), "0123456789abcdef");
-        assert!(read_secret(Path::new("/nowhere")).is_err());
     }
 }

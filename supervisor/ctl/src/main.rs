@@ -16,6 +16,7 @@ mod ending;
 mod failure;
 mod iec;
 mod install;
+mod key_files;
 mod keys;
 mod literal;
 mod picture;
@@ -82,7 +83,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Rollback => control::rollback(&Session::open(&socket).await?, &mut answer).await,
         Verb::Log(args) => plc_log::run(&Session::open(&socket).await?, &mut answer, &args).await,
         Verb::Pair(args) => keys::pair(&Session::open(&socket).await?, &mut answer, &args).await,
-        Verb::Psk(args) => keys::psk(&Session::open(&socket).await?, &mut answer, args.verb).await,
+        Verb::Psk(args) => {
+            let order = keys::Order::new(args.verb, cli.json)?;
+            keys::psk(&Session::open(&socket).await?, &mut answer, order).await
+        }
         Verb::Selftest(args) => selftest::run(&mut answer, &args).await,
         Verb::Stats => stats::run(&Session::open(&socket).await?, &mut answer).await,
     }

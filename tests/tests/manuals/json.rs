@@ -78,6 +78,9 @@ fn every_key_of_every_answer_is_described_and_no_other() {
     let (desk, page) = (desk(), Page::of("plcctl"));
     let described = items(page.section("JSON"));
     let _connector = Connector::start(&desk);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("anna.psk");
+    let file = file.to_str().unwrap();
     for (command, line) in [
         ("status", &["status"][..]),
         ("start", &["start"]),
@@ -89,7 +92,9 @@ fn every_key_of_every_answer_is_described_and_no_other() {
         ("psk add", &["psk", "add", "anna"]),
         ("psk list", &["psk", "list"]),
         ("psk show", &["psk", "show", "anna"]),
+        ("psk export", &["psk", "export", "anna", file]),
         ("psk revoke", &["psk", "revoke", "anna"]),
+        ("psk import", &["psk", "import", file]),
     ] {
         let (_, answer, said) = desk.plcctl(&[line, &["--json"]].concat());
         let mut there = BTreeSet::new();
