@@ -2,15 +2,21 @@
 //! This PLC as a client of a router: the session without its I/O.
 //!
 //! ```text
-//!            HELLO                 WELCOME                   all REGISTERED
-//!   new() ----------> joining ----------------> registering ----------------> ready
-//!                    |   ^                       |   ^  |
-//!                    `---' CHALLENGE             `---'  `--> some refused: retry() asks for those again
+//!            HELLO              WELCOME           nobody answers            all REGISTERED
+//!   new() ----------> joining ----------> probing ----------------> registering ----------> ready
+//!                    |   ^                  |  ^                     |   ^  |                 |
+//!                    `---' CHALLENGE        |  |                     `---'  |                 | probe() now and then:
+//!                                           |  `--------- retry() <---------'                 | another PLC answers
+//!                                           `-> a living PLC answers: retry()                 `-> the session is over
 //! ```
-//! The first procedure is registered alone, and the others when that is done: of two PLCs with the same name in one
-//! realm, one then has all of the procedures and the other none, not each a part. What is refused because somebody
-//! else has it stays refused until that one leaves, which is how a router looks that has not noticed the end of this
-//! PLC's last link; so it is asked for again, for as long as it takes.
+//! Before it registers anything, a session calls its own name at the router ([`probe`]). If another PLC answers, nothing
+//! is registered: a living PLC is never displaced. If nobody answers, what the router still holds under that name belongs
+//! to a session that is dead, such as this PLC's own before its network was cut, and the procedures are registered with
+//! `invoke: last`, which displaces it. A router that does not allow that option is asked without it.
+//!
+//! The first two procedures are registered one after the other, and the rest when both are there: of two PLCs with the
+//! same name that come at the same moment, the one that the second procedure leads to has them all. What is refused
+//! because another session holds it is asked for again, for as long as it takes.
 
 use std::collections::HashMap;
 
@@ -29,14 +35,16 @@ use crate::{
     procedure::{self, CallError, Procedure, uri},
 };
 
+mod probe;
 mod refusal;
+mod registering;
+
+pub(crate) use probe::PATIENCE;
 
 /// Numbers of the messages that errors speak of.
+const CALL: u64 = 48;
 const REGISTER: u64 = 64;
 const INVOCATION: u64 = 68;
-
-/// Which procedure stands for all: who has it has them all.
-const FIRST: Procedure = Procedure::Plc(Method::GetPlcStatus);
 
 /// A session with a router, from the greeting on.
 #[derive(Debug)]
@@ -50,6 +58,21 @@ pub struct Callee {
     registered: HashMap<u64, Procedure>,
     /// Those that it has refused, and why.
     refused: Vec<(Procedure, String)>,
+    /// The call of its own name that nobody has answered yet.
+    probe: Option<u64>,
+    /// What keeps it from registering; a sentence.
+    name_is_taken: Option<String>,
+    /// How to register.
+    sharing: Sharing,
+}
+
+/// Whether a dead session that holds the name may be displaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// It may: `invoke: last`.
+    Last,
+    /// Not by an option of ours: the router refuses it, or does not let us find out who is alive.
+    Alone,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,15 +126,18 @@ impl Callee {
     /// Begins a session; the message is its first.
     #[must_use]
     pub fn new(settings: RouterSettings) -> (Self, Message) {
+        let nothing = || Value::Map(Vec::new());
+        let shared = Value::map([("shared_registration", true.into())]);
+        let callee = Value::map([("features", shared)]);
+        let roles =
+            Value::map([("callee", callee), ("caller", nothing()), ("publisher", nothing())]);
+        let agent = Value::Text(format!("plc-runtime {RELEASE}"));
+        let mut details = Dict::of([("roles", roles), ("agent", agent)]);
         let method = match &settings.authentication {
             Authentication::Anonymous => None,
             Authentication::Cra(_) => Some("wampcra"),
             Authentication::Ticket(_) => Some("ticket"),
         };
-        let nothing = || Value::Map(Vec::new());
-        let roles = Value::map([("callee", nothing()), ("publisher", nothing())]);
-        let agent = Value::Text(format!("plc-runtime {RELEASE}"));
-        let mut details = Dict::of([("roles", roles), ("agent", agent)]);
         if let Some(method) = method {
             let methods = Value::List(vec![Value::text(method)]);
             details.0.push((Value::text("authmethods"), methods));
@@ -125,6 +151,9 @@ impl Callee {
             asked: HashMap::new(),
             registered: HashMap::new(),
             refused: Vec::new(),
+            probe: None,
+            name_is_taken: None,
+            sharing: Sharing::Last,
         };
         (callee, hello)
     }
@@ -133,25 +162,6 @@ impl Callee {
     #[must_use]
     pub fn registrations(&self) -> usize {
         self.registered.len()
-    }
-
-    /// Why there are not more, unless they are all there, or asked for.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        let (procedure, error) = self.refused.first()?;
-        Some(refusal::of_registration(&self.settings, *procedure, error, self.refused.len()))
-    }
-
-    /// Whether registrations are on their way that the router has not answered.
-    #[must_use]
-    pub(crate) fn is_asking(&self) -> bool {
-        !self.asked.is_empty()
-    }
-
-    /// Asks again for what was refused.
-    pub fn retry(&mut self) -> Vec<Message> {
-        let refused = std::mem::take(&mut self.refused);
-        refused.into_iter().map(|(procedure, _)| self.register(procedure)).collect()
     }
 
     /// An event of this PLC.
@@ -173,7 +183,7 @@ impl Callee {
             }
             (Phase::Joining, Message::Welcome { .. }) => {
                 self.phase = Phase::Joined;
-                Ok(vec![Step::Joined, Step::Send(self.register(FIRST))])
+                Ok(vec![Step::Joined, Step::Send(self.probe())])
             }
             (_, Message::Abort { details, reason }) => Err(Over {
                 reason: refusal::of_session(&self.settings, &reason, details.text("message")),
@@ -182,13 +192,17 @@ impl Callee {
             (Phase::Joined, Message::Registered { request, registration }) => {
                 let procedure = self.answered(request)?;
                 self.registered.insert(registration, procedure);
-                Ok(self.after_answer(procedure, true))
+                Ok(self.registering())
             }
             (Phase::Joined, Message::Error { kind: REGISTER, request, error, .. }) => {
                 let procedure = self.answered(request)?;
-                let others_may_go = error != uri::PROCEDURE_ALREADY_EXISTS;
-                self.refused.push((procedure, error));
-                Ok(self.after_answer(procedure, others_may_go))
+                Ok(self.refused(procedure, error))
+            }
+            (Phase::Joined, Message::Result { request, payload, .. }) => {
+                self.probe_answered(request, probe::Answer::of_result(&payload))
+            }
+            (Phase::Joined, Message::Error { kind: CALL, request, error, .. }) => {
+                self.probe_answered(request, probe::Answer::of_error(&error))
             }
             (Phase::Joined, Message::Invocation { request, registration, payload, .. }) => {
                 Ok(vec![self.invoked(request, registration, payload)])
@@ -228,33 +242,6 @@ impl Callee {
         self.last_request
     }
 
-    fn register(&mut self, procedure: Procedure) -> Message {
-        let request = self.request();
-        self.asked.insert(request, procedure);
-        let name = format!("{}.{}", self.settings.id, procedure.name());
-        Message::Register { request, options: Dict::default(), procedure: name }
-    }
-
-    /// Which procedure this answer of the router is about.
-    fn answered(&mut self, request: u64) -> Result<Procedure, Over> {
-        let unasked =
-            || Over::violated(&format!("an answer to request {request}, which was not made"));
-        self.asked.remove(&request).ok_or_else(unasked)
-    }
-
-    /// After the answer for `procedure`: perhaps it is the others' turn.
-    fn after_answer(&mut self, procedure: Procedure, others_may_go: bool) -> Vec<Step> {
-        let mut steps = vec![Step::Registrations];
-        if procedure == FIRST && others_may_go {
-            let known = self.registered.values().chain(self.asked.values());
-            let known = known.chain(self.refused.iter().map(|(procedure, _)| procedure));
-            let known: Vec<_> = known.copied().collect();
-            let others = Procedure::all().filter(|procedure| !known.contains(procedure));
-            steps.extend(others.map(|procedure| Step::Send(self.register(procedure))));
-        }
-        steps
-    }
-
     fn invoked(&self, request: u64, registration: u64, payload: Payload) -> Step {
         let Some(procedure) = self.registered.get(&registration) else {
             let text = format!("there is no registration {registration}");
@@ -264,6 +251,9 @@ impl Callee {
         let Procedure::Plc(method) = *procedure else {
             return Step::Send(answer(request, Ok(procedure::versions())));
         };
+        if probe::is_from_this_process(method, &payload.arguments) {
+            return Step::Send(answer(request, Ok(probe::this_process())));
+        }
         match procedure::plc_call(method, payload.arguments) {
             Ok(call) => Step::Call { request, method, call },
             Err(error) => Step::Send(answer(request, Err(error))),

@@ -153,8 +153,8 @@ impl Dealer {
     /// The answer to a call that was carried out; none if the peer has left.
     #[must_use]
     pub fn finished(&self, finished: Finished) -> Option<Message> {
-        let Finished { ticket: request, outcome, .. } = finished;
-        self.is_joined().then(|| match procedure::answer(outcome) {
+        let Finished { ticket: request, method, outcome } = finished;
+        self.is_joined().then(|| match procedure::answer(method, outcome) {
             Ok(value) => result(request, value),
             Err(error) => failed(kind::CALL, request, error),
         })

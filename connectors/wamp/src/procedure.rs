@@ -5,6 +5,7 @@ use plc_connector::{
     api::RELEASE,
     call::{CallRefused, PlcCall},
     ide::{answer::Outcome, arguments, method::Method, value::Value},
+    limited,
 };
 
 /// A procedure of the PLC.
@@ -45,6 +46,15 @@ pub(crate) mod uri {
     pub(crate) const NO_SUCH_PROCEDURE: &str = "wamp.error.no_such_procedure";
     /// Somebody else did.
     pub(crate) const PROCEDURE_ALREADY_EXISTS: &str = "wamp.error.procedure_already_exists";
+    /// Somebody else did, and how calls are spread over its sessions is settled already (Crossbar).
+    pub(crate) const PROCEDURE_EXISTS_WITH_OTHER_POLICY: &str =
+        "wamp.error.procedure_exists_with_different_invocation_policy";
+    /// Those who did cannot be called.
+    pub(crate) const NO_ELIGIBLE_CALLEE: &str = "wamp.error.no_eligible_callee";
+    /// A call was ended before its answer came.
+    pub(crate) const CANCELED: &str = "wamp.error.canceled";
+    /// The same, for it took too long.
+    pub(crate) const TIMEOUT: &str = "wamp.error.timeout";
     /// The session's rights do not allow it.
     pub(crate) const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
     /// There is no such realm.
@@ -116,12 +126,34 @@ pub fn plc_call(
     })
 }
 
-/// The one value that answers a call.
+/// The one value that answers a call. IDEs since 2025 end their session at any `ERROR`, so where a method has a value for
+/// "no" or "nothing", that value is the answer; the reason is in our log.
 ///
 /// # Errors
-/// The reason, where the method has no value for "no".
-pub fn answer(outcome: Outcome) -> Result<Value, CallError> {
-    outcome.into_value().map_err(|reason| CallError::new(uri::RUNTIME_ERROR, reason))
+/// The reason, where the method has no such value, and the caller would take any for a success.
+pub fn answer(method: Method, outcome: Outcome) -> Result<Value, CallError> {
+    let no = match method {
+        Method::MatchMd5 | Method::NewPlc | Method::StopPlc => Some(false.into()),
+        Method::GetLogMessage | Method::GetPlcId | Method::SeedBlob => Some(Value::None),
+        Method::AppendChunkToBlob
+        | Method::ExtendedCall
+        | Method::GetPlcStatus
+        | Method::GetTraceVariables
+        | Method::PurgeBlobs
+        | Method::RemoteExec
+        | Method::RepairPlc
+        | Method::ResetLogCount
+        | Method::SetTraceVariablesList
+        | Method::StartPlc => None,
+    };
+    match (outcome.into_value(), no) {
+        (Ok(value), _) => Ok(value),
+        (Err(reason), Some(no)) => {
+            limited!(info, method = method.name(), "{} is refused: {reason}", method.name());
+            Ok(no)
+        }
+        (Err(reason), None) => Err(CallError::new(uri::RUNTIME_ERROR, reason)),
+    }
 }
 
 #[cfg(test)]
@@ -142,5 +174,21 @@ mod tests {
         let error = plc_call(Method::SeedBlob, vec![]).unwrap_err();
         assert_eq!(error.uri, uri::INVALID_ARGUMENT);
         assert_eq!(error.text, "wrong arguments for SeedBlob");
+    }
+
+    #[test]
+    fn only_an_order_that_was_not_carried_out_is_an_error() {
+        let soft = |method| answer(method, Outcome::Soft("away".to_owned()));
+        for method in [Method::MatchMd5, Method::NewPlc, Method::StopPlc] {
+            assert_eq!(soft(method), Ok(false.into()), "{method:?}");
+        }
+        for method in [Method::GetLogMessage, Method::GetPlcId, Method::SeedBlob] {
+            assert_eq!(soft(method), Ok(Value::None), "{method:?}");
+        }
+        for method in [Method::StartPlc, Method::RepairPlc, Method::PurgeBlobs] {
+            assert_eq!(soft(method).unwrap_err().uri, uri::RUNTIME_ERROR, "{method:?}");
+        }
+        let unknown = answer(Method::ExtendedCall, Outcome::Extended(None));
+        assert_eq!(unknown, Ok(Value::Bytes(vec![])));
     }
 }

@@ -12,9 +12,12 @@ mod router;
 #[path = "../../runner/tests/stub/mod.rs"]
 mod stub;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::{SinkExt, StreamExt};
@@ -33,7 +36,7 @@ use plc_connector_wamp::{
     message::{Dict, MESSAGE_BYTES, Message, Payload, write},
     serializer::Serializer,
 };
-use router::{PATIENCE, Peer, Router, Running, invocation};
+use router::{PATIENCE, Peer, Router, Running, error, invocation};
 use stub::{Stub, obey};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -43,9 +46,9 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{Message as Frame, protocol::frame::coding::CloseCode};
 
-/// Requests by which procedures are registered: the first stands alone, the others follow in `Method::ALL`'s order.
+/// As the how many-th procedures are registered: the first two one by one, the others in `Method::ALL`'s order.
 const STATUS: u64 = 1;
-const START: u64 = 14;
+const START: u64 = 15;
 const VERSIONS: u64 = 17;
 
 fn supervisor(stub: &Stub) -> Arc<Supervisor> {
@@ -199,25 +202,50 @@ async fn a_supervisor_that_is_away_is_told_again_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_name_that_somebody_else_has_is_asked_for_again_until_it_is_free() {
+async fn a_living_plc_of_the_same_name_is_waited_for() {
     let router = Router::new().await;
     let mut link = Running::with(router.settings());
     let mut peer = router.socket().await;
-    peer.welcome().await;
-    let Message::Register { request, .. } = peer.hear().await else { panic!("no registration") };
-    let refused = Message::Error {
-        kind: 64,
-        request,
-        details: Dict::default(),
-        error: "wamp.error.procedure_already_exists".to_owned(),
-        payload: Payload::default(),
-    };
-    peer.say(refused).await;
+    peer.welcome_alone().await;
+    let request = peer.probe().await;
+    let payload = Payload::from(vec![Value::text("Linux 6.12.0")]);
+    peer.say(Message::Result { request, details: Dict::default(), payload }).await;
     let taken = link.until(|link| link.reason.is_some()).await;
-    assert_eq!(taken.state, LinkState::Registering);
-    assert!(taken.reason.unwrap().contains("another PLC"));
+    assert_eq!((taken.state, taken.registrations), (LinkState::Registering, 0));
+    let reason = taken.reason.unwrap();
+    assert!(reason.contains("another PLC") && reason.contains("Linux 6.12.0"), "{reason}");
+    // The next message is another probe, and not a registration.
+    let request = peer.probe().await;
+    peer.say(error(48, request, "wamp.error.no_such_procedure")).await;
     peer.register_all().await;
     assert_eq!(link.until_state(LinkState::Ready).await.reason, None);
+}
+
+#[tokio::test]
+async fn silence_says_that_the_session_that_has_the_name_is_dead() {
+    let router = Router::new().await;
+    let mut link = Running::with(router.settings());
+    let mut peer = router.socket().await;
+    peer.welcome_alone().await;
+    peer.probe().await;
+    let asked = std::time::Instant::now();
+    peer.register_all().await;
+    assert!(asked.elapsed() >= Duration::from_secs(2), "{:?}", asked.elapsed());
+    link.until_state(LinkState::Ready).await;
+}
+
+#[tokio::test]
+async fn a_name_that_another_plc_takes_later_is_told_and_left_to_it() {
+    let router = Router::new().await;
+    let mut link = Running::with(router.settings());
+    let mut peer = router.ready().await;
+    link.until_state(LinkState::Ready).await;
+    let request = peer.probe().await;
+    let payload = Payload::from(vec![Value::text("Linux 6.12.0")]);
+    peer.say(Message::Result { request, details: Dict::default(), payload }).await;
+    assert!(matches!(peer.hear_answer().await, Message::Goodbye { .. }));
+    let reason = link.failure().await;
+    assert!(reason.contains("has taken the name \"plc1\""), "{reason}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use plc_connector::api::wamp::{Authentication, RouterSettings};
 
+use super::{probe::METHOD, registering::is_held};
 use crate::{
     procedure::{Procedure, uri},
     quote::quotable,
@@ -63,10 +64,12 @@ pub(super) fn of_registration(
     let RouterSettings { id, realm, source, .. } = settings;
     let name = format!("{id}.{}", procedure.name());
     match error {
-        uri::PROCEDURE_ALREADY_EXISTS => format!(
-            "\"{name}\" is registered by somebody else: either the router has not noticed yet that the last link of \
-             this PLC is gone, or another PLC in realm \"{realm}\" is called \"{id}\" too; it is tried again until that one leaves; \
-             if it stays, give one of them another id in {source}"
+        error if is_held(error) => format!(
+            "\"{name}\" is registered by another session, which this PLC may not displace: either the router has not \
+             noticed yet that the last link of this PLC is gone, or another PLC in realm \"{realm}\" is called \"{id}\" too; \
+             it is tried again until that session ends; if it stays, give one of them another id in {source}, and allow \
+             \"{id}\" at the router to call \"{id}.{}\"",
+            METHOD.name()
         ),
         uri::NOT_AUTHORIZED => format!(
             "the router does not allow \"{id}\" to register {}; allow it at the router for the role of \"{id}\"",
@@ -81,6 +84,26 @@ pub(super) fn of_registration(
             quotable(other)
         ),
     }
+}
+
+/// Why a PLC does not register although nobody forbids it: another one with its name answers, with these words.
+pub(super) fn of_living(settings: &RouterSettings, words: &str) -> String {
+    let RouterSettings { id, realm, source, .. } = settings;
+    format!(
+        "another PLC in realm \"{realm}\" is called \"{id}\" too and answers ({}); this one registers nothing until that \
+         one is gone; give one of them another id in {source}",
+        quotable(words)
+    )
+}
+
+/// Why a PLC gives up what it had registered: another one has taken its name.
+pub(super) fn of_displacement(settings: &RouterSettings, words: &str) -> String {
+    let RouterSettings { id, realm, source, .. } = settings;
+    format!(
+        "another PLC has taken the name \"{id}\" in realm \"{realm}\" ({}): IDEs reached that one; give one of them \
+         another id in {source}",
+        quotable(words)
+    )
 }
 
 fn said(error: &str, message: Option<String>) -> String {

@@ -3,7 +3,7 @@
 
 use plc_connector::api::{key::SecretText, wamp::Verify};
 
-use super::*;
+use super::{probe::Answer, *};
 
 fn settings(authentication: Authentication) -> RouterSettings {
     RouterSettings {
@@ -46,10 +46,40 @@ fn refuse(request: u64, error: &str) -> Message {
     Message::Error { kind: REGISTER, request, details, error, payload: Payload::default() }
 }
 
+fn not_called(request: u64, error: &str) -> Message {
+    let (details, error) = (Dict::default(), error.to_owned());
+    Message::Error { kind: CALL, request, details, error, payload: Payload::default() }
+}
+
+fn result(request: u64, value: Value) -> Message {
+    Message::Result { request, details: Dict::default(), payload: vec![value].into() }
+}
+
+/// A session that has been let in and calls its own name, request 1.
+fn probing() -> Callee {
+    let mut callee = anonymous();
+    let steps = callee.receive(welcome()).unwrap();
+    let [Step::Joined, Step::Send(Message::Call { request: 1, procedure, payload, .. })] =
+        &steps[..]
+    else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(procedure, "plc1.ExtendedCall");
+    assert_eq!(payload.arguments[0], Value::text("GetVersions"));
+    callee
+}
+
+/// A session whose name nobody has; what it asks for first.
+fn registering() -> (Callee, Vec<Step>) {
+    let mut callee = probing();
+    let steps = callee.receive(not_called(1, uri::NO_SUCH_PROCEDURE)).unwrap();
+    (callee, steps)
+}
+
 /// A session with all procedures registered, the registration of request `n` being `100 + n`.
 fn ready() -> Callee {
-    let mut callee = anonymous();
-    let mut open = registers(&callee.receive(welcome()).unwrap());
+    let (mut callee, steps) = registering();
+    let mut open = registers(&steps);
     while let Some((request, _)) = open.pop() {
         let registered = Message::Registered { request, registration: 100 + request };
         open.extend(registers(&callee.receive(registered).unwrap()));
@@ -101,44 +131,139 @@ fn a_challenge_is_answered_with_what_the_settings_say() {
 }
 
 #[test]
-fn the_first_procedure_is_registered_alone_and_stands_for_all() {
-    let mut callee = anonymous();
-    let steps = callee.receive(welcome()).unwrap();
-    assert_eq!(steps[0], Step::Joined);
-    assert_eq!(registers(&steps), [(1, "plc1.GetPLCstatus".to_owned())]);
-    let steps = callee.receive(Message::Registered { request: 1, registration: 5 }).unwrap();
+fn the_first_procedures_are_registered_one_by_one_and_stand_for_all() {
+    let (mut callee, steps) = registering();
+    assert_eq!(registers(&steps), [(2, "plc1.GetPLCstatus".to_owned())]);
+    let [_, Step::Send(Message::Register { options, .. })] = &steps[..] else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(*options, Dict::of([("invoke", Value::text("last"))]));
+    let steps = callee.receive(Message::Registered { request: 2, registration: 5 }).unwrap();
+    assert_eq!(registers(&steps), [(3, "plc1.ExtendedCall".to_owned())]);
+    let steps = callee.receive(Message::Registered { request: 3, registration: 6 }).unwrap();
     let requests: Vec<u64> = registers(&steps).into_iter().map(|(request, _)| request).collect();
-    assert_eq!(requests, (2..=17).collect::<Vec<u64>>());
-    assert_eq!(callee.registrations(), 1);
+    assert_eq!(requests, (4..=18).collect::<Vec<u64>>());
+    assert_eq!(callee.registrations(), 2);
 }
 
 #[test]
-fn a_name_that_is_taken_is_asked_for_again_and_nothing_else_meanwhile() {
-    let mut callee = anonymous();
-    callee.receive(welcome()).unwrap();
-    let steps = callee.receive(refuse(1, uri::PROCEDURE_ALREADY_EXISTS)).unwrap();
+fn a_living_plc_of_the_same_name_is_never_displaced() {
+    for answer in [
+        result(1, Value::text("Linux 6.12.0")),
+        result(1, Value::Bytes(b"Linux 6.12.0, plc-runtime 0.2.0".to_vec())),
+        result(1, Value::None),
+        not_called(1, uri::RUNTIME_ERROR),
+        not_called(1, uri::UNAVAILABLE),
+        not_called(1, "com.example.other"),
+    ] {
+        let mut callee = probing();
+        assert_eq!(callee.receive(answer).unwrap(), [Step::Registrations]);
+        let trouble = callee.trouble().unwrap();
+        assert!(trouble.contains("another PLC in realm \"Automation\""), "{trouble}");
+        // It is asked again, and then registers if that one has gone.
+        let again = callee.retry();
+        assert!(matches!(&again[..], [Message::Call { request: 2, .. }]), "{again:?}");
+        assert_eq!(callee.trouble(), None);
+        let steps = callee.receive(not_called(2, uri::NO_SUCH_PROCEDURE)).unwrap();
+        assert_eq!(registers(&steps).len(), 1);
+    }
+}
+
+#[test]
+fn a_dead_session_that_has_the_name_is_displaced() {
+    let silent: fn(&mut Callee) -> _ = |callee| callee.nobody_answers().unwrap();
+    let ended: fn(&mut Callee) -> _ =
+        |callee| callee.receive(not_called(1, uri::CANCELED)).unwrap();
+    let own: fn(&mut Callee) -> _ =
+        |callee| callee.receive(result(1, probe::this_process())).unwrap();
+    for answer in [silent, ended, own] {
+        let mut callee = probing();
+        assert_eq!(registers(&answer(&mut callee)).len(), 1);
+        // What a thawed session answers later changes nothing.
+        assert_eq!(callee.receive(result(1, Value::text("late"))).unwrap(), []);
+        assert_eq!(callee.nobody_answers().unwrap(), []);
+    }
+}
+
+#[test]
+fn a_probe_of_this_process_is_answered_by_it_and_not_by_the_plc() {
+    let mut callee = ready();
+    let own = invoke(&mut callee, "ExtendedCall", vec![Value::text("x"), probe::this_process()]);
+    let Step::Send(Message::Yield { payload, .. }) = own else { panic!("{own:?}") };
+    assert_eq!(payload.arguments, [probe::this_process()]);
+    let arguments = vec![Value::text("GetVersions"), Value::Bytes(vec![])];
+    let step = invoke(&mut callee, "ExtendedCall", arguments);
+    assert!(matches!(step, Step::Call { method: Method::ExtendedCall, .. }), "{step:?}");
+}
+
+#[test]
+fn a_plc_whose_name_another_has_taken_leaves_with_the_reason() {
+    let mut callee = ready();
+    for answer in [Answer::Own, Answer::Nobody, Answer::NotAllowed] {
+        let Message::Call { request, .. } = callee.probe() else { panic!("no call") };
+        assert_eq!(callee.probe_answered(request, answer).unwrap(), []);
+    }
+    let Message::Call { request, .. } = callee.probe() else { panic!("no call") };
+    let over = callee.receive(result(request, Value::text("Linux 6.12.0"))).unwrap_err();
+    assert!(over.reason.contains("has taken the name \"plc1\""), "{}", over.reason);
+    assert!(matches!(over.last.as_deref(), Some(Message::Goodbye { .. })));
+}
+
+#[test]
+fn who_may_not_find_out_who_is_alive_displaces_nobody() {
+    let mut callee = probing();
+    let steps = callee.receive(not_called(1, uri::NOT_AUTHORIZED)).unwrap();
+    let [_, Step::Send(Message::Register { request: 2, options, .. })] = &steps[..] else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(*options, Dict::default());
+    let held = refuse(2, uri::PROCEDURE_EXISTS_WITH_OTHER_POLICY);
+    assert_eq!(callee.receive(held).unwrap(), [Step::Registrations]);
+    let trouble = callee.trouble().unwrap();
+    assert!(trouble.contains("to call \"plc1.ExtendedCall\""), "{trouble}");
+}
+
+#[test]
+fn a_router_that_does_not_allow_the_option_is_asked_without_it() {
+    let (mut callee, _) = registering();
+    let steps = callee.receive(refuse(2, uri::OPTION_NOT_ALLOWED)).unwrap();
+    let [Step::Send(Message::Register { request: 3, options, procedure })] = &steps[..] else {
+        panic!("{steps:?}");
+    };
+    assert_eq!((options, procedure.as_str()), (&Dict::default(), "plc1.GetPLCstatus"));
+    let steps = callee.receive(refuse(3, uri::OPTION_NOT_ALLOWED)).unwrap();
+    assert_eq!(
+        registers(&steps),
+        [(4, "plc1.ExtendedCall".to_owned())],
+        "it is not asked a third time"
+    );
+}
+
+#[test]
+fn a_name_that_an_older_runtime_has_alone_is_asked_for_again_and_nothing_else_meanwhile() {
+    let (mut callee, _) = registering();
+    let steps = callee.receive(refuse(2, uri::PROCEDURE_ALREADY_EXISTS)).unwrap();
     assert_eq!(steps, [Step::Registrations]);
     let trouble = callee.trouble().unwrap();
     assert!(trouble.contains("another PLC in realm \"Automation\""), "{trouble}");
-    let again = callee.retry();
-    assert_eq!(again.len(), 1);
+    assert!(matches!(callee.retry()[..], [Message::Call { request: 3, .. }]));
     assert_eq!(callee.trouble(), None);
-    let steps = callee.receive(Message::Registered { request: 2, registration: 5 }).unwrap();
-    assert_eq!(registers(&steps).len(), Procedure::COUNT - 1);
 }
 
 #[test]
 fn what_the_router_does_not_allow_does_not_keep_the_rest_back() {
-    let mut callee = anonymous();
-    callee.receive(welcome()).unwrap();
-    let steps = callee.receive(refuse(1, uri::NOT_AUTHORIZED)).unwrap();
-    let others = registers(&steps);
-    assert_eq!(others.len(), Procedure::COUNT - 1);
-    for (request, _) in others {
-        callee.receive(Message::Registered { request, registration: 100 + request }).unwrap();
+    let (mut callee, _) = registering();
+    let mut open = registers(&callee.receive(refuse(2, uri::NOT_AUTHORIZED)).unwrap());
+    while let Some((request, _)) = open.pop() {
+        let registered = Message::Registered { request, registration: 100 + request };
+        open.extend(registers(&callee.receive(registered).unwrap()));
     }
     assert_eq!(callee.registrations(), Procedure::COUNT - 1);
     assert!(callee.trouble().unwrap().contains("does not allow \"plc1\""));
+    let again = callee.retry();
+    assert!(
+        matches!(&again[..], [Message::Register { procedure, .. }] if procedure == "plc1.GetPLCstatus")
+    );
 }
 
 #[test]
@@ -233,7 +358,7 @@ fn events_carry_the_plc_s_name_and_go_on_counting() {
     let Message::Publish { request, topic, .. } = callee.publish("status", vec![]) else {
         panic!("no publication");
     };
-    assert_eq!((request, topic.as_str()), (17, "plc1.status"));
+    assert_eq!((request, topic.as_str()), (19, "plc1.status"));
 }
 
 proptest::proptest! {

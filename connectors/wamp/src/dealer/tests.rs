@@ -75,14 +75,14 @@ fn a_call_of_this_plc_is_carried_out_and_answered_by_its_request() {
         panic!("{steps:?}");
     };
     assert_eq!(*asked, Ok(PlcCall::LogMessage { level: 2, id: 5 }));
-    let finished = |outcome| Finished { ticket: 3, method: Method::GetLogMessage, outcome };
+    let finished = |method, outcome| Finished { ticket: 3, method, outcome };
     let Some(Message::Result { request: 3, payload, .. }) =
-        dealer.finished(finished(Outcome::Missing))
+        dealer.finished(finished(Method::GetLogMessage, Outcome::Missing))
     else {
         panic!("no result");
     };
     assert_eq!(payload.arguments, [Value::None]);
-    let soft = dealer.finished(finished(Outcome::Soft("away".to_owned())));
+    let soft = dealer.finished(finished(Method::StartPlc, Outcome::Soft("away".to_owned())));
     assert_eq!(error_of(soft.unwrap()), uri::RUNTIME_ERROR);
     assert_eq!(error_of(dealer.busy(3, Busy)), uri::UNAVAILABLE);
 }

@@ -32,6 +32,10 @@ use crate::{
 /// How long the router may take to let us in, and to answer registrations.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long after it was registered, and then how often, it is checked whether calls by this PLC's name reach it still.
+const FIRST_CHECK: Duration = Duration::from_secs(3);
+const CHECK_PERIOD: Duration = Duration::from_secs(60);
+
 /// Pauses before what the router refused is asked for again.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
@@ -50,6 +54,10 @@ pub(super) struct Session<'a> {
     /// When refused registrations are asked for again, and the pauses in between.
     retry_at: Option<Instant>,
     retries: Backoff,
+    /// Until when a PLC that has the name may answer.
+    probe_until: Option<Instant>,
+    /// When the name is checked again.
+    check_at: Option<Instant>,
     /// From the moment the router has let us in.
     joined: Option<Joined>,
 }
@@ -92,6 +100,8 @@ impl<'a> Session<'a> {
             deadline: Some(Instant::now() + ANSWER_DEADLINE),
             retry_at: None,
             retries: Backoff::new(FIRST_RETRY, LONGEST_RETRY),
+            probe_until: None,
+            check_at: None,
             joined: None,
         }
     }
@@ -150,7 +160,8 @@ impl<'a> Session<'a> {
         let dead =
             |what| format!("{} {what}; see to the network and the router", self.settings.url);
         let wake = self.line.beat().map_err(dead)?;
-        Ok([self.deadline, self.retry_at].into_iter().flatten().fold(wake, Instant::min))
+        let timers = [self.deadline, self.retry_at, self.probe_until, self.check_at];
+        Ok(timers.into_iter().flatten().fold(wake, Instant::min))
     }
 
     fn timers(&mut self) -> Result<(), Failure> {
@@ -166,7 +177,26 @@ impl<'a> Session<'a> {
             let again = self.callee.retry();
             again.into_iter().for_each(|message| self.line.send(message));
         }
+        if self.check_at.is_some_and(|at| now >= at) {
+            self.check_at = Some(now + CHECK_PERIOD);
+            let probe = self.callee.probe();
+            self.line.send(probe);
+        }
+        if self.probe_until.is_some_and(|until| now >= until) {
+            self.probe_until = None;
+            let steps = self.callee.nobody_answers()?;
+            steps.into_iter().for_each(|step| self.step(step));
+        }
+        self.time_probe();
         Ok(())
+    }
+
+    /// Sets how long a probe that has just begun is waited for.
+    fn time_probe(&mut self) {
+        self.probe_until = self
+            .callee
+            .is_probing()
+            .then(|| self.probe_until.unwrap_or_else(|| Instant::now() + callee::PATIENCE));
     }
 
     fn received(&mut self, frame: Option<Result<Frame, Error>>) -> Result<(), Failure> {
@@ -182,6 +212,7 @@ impl<'a> Session<'a> {
         for step in self.callee.receive(message)? {
             self.step(step);
         }
+        self.time_probe();
         Ok(())
     }
 
@@ -216,13 +247,17 @@ impl<'a> Session<'a> {
         if trouble.is_some() && !asking {
             self.retry_at = Some(Instant::now() + self.retries.pause());
         }
-        self.report.registered(self.callee.registrations(), trouble);
+        let count = self.callee.registrations();
+        if count > 0 && !asking && self.check_at.is_none() {
+            self.check_at = Some(Instant::now() + FIRST_CHECK);
+        }
+        self.report.registered(count, trouble);
     }
 
     fn answer(&mut self, finished: Option<Finished>) {
         // The lanes end with this session and not before it.
-        let Some(Finished { ticket, outcome, .. }) = finished else { return };
-        self.line.send(callee::answer(ticket, procedure::answer(outcome)));
+        let Some(Finished { ticket, method, outcome }) = finished else { return };
+        self.line.send(callee::answer(ticket, procedure::answer(method, outcome)));
     }
 
     /// What a failed read or write means.

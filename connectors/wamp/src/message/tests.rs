@@ -62,6 +62,15 @@ fn recorded_plain() -> Vec<(Message, &'static [u8])> {
             Message::Register { request: 1, options: empty(), procedure },
             b"\x94\x40\x01\x80\xb1plc1.GetPLCstatus",
         ),
+        // As the reference runtime registers since 2025.
+        (
+            Message::Register {
+                request: 1,
+                options: Dict::of([("invoke", text("last"))]),
+                procedure: "plc15.StartPLC".to_owned(),
+            },
+            b"\x94\x40\x01\x81\xa6invoke\xa4last\xaeplc15.StartPLC",
+        ),
         (Message::Registered { request: 1, registration: 101 }, b"\x93\x41\x01\x65"),
         (invocation(106, 101, vec![]), b"\x94\x44\x6a\x65\x80"),
         (
@@ -96,11 +105,25 @@ fn recorded_full() -> Vec<(Message, &'static [u8])> {
             Message::Error { kind: 68, request: 110, details: empty(), error, payload: boom },
             b"\x96\x08\x44\x6e\x80\xb8wamp.error.runtime_error\x91\xa4boom",
         ),
+        // The second call of an IDE since 2025, and what one since 2026 asks at each poll.
+        (
+            call(1, "plc15.ExtendedCall", vec![text("GetVersions"), bytes(b"")]),
+            b"\x95\x30\x01\x80\xb2plc15.ExtendedCall\x92\xabGetVersions\xc4\x00",
+        ),
+        (
+            call(2, "plc15.GetLogMessage", vec![255.into(), 0.into()]),
+            b"\x95\x30\x02\x80\xb3plc15.GetLogMessage\x92\xcc\xff\x00",
+        ),
         (
             Message::Publish { request: 6, options: empty(), topic, payload: value },
             b"\x95\x10\x06\x80\xa8plc1.evt\x91\xa3val",
         ),
     ]
+}
+
+fn call(request: u64, procedure: &str, arguments: Vec<Value>) -> Message {
+    let (options, payload) = (Dict::default(), arguments.into());
+    Message::Call { request, options, procedure: procedure.to_owned(), payload }
 }
 
 fn invocation(request: u64, registration: u64, arguments: Vec<Value>) -> Message {

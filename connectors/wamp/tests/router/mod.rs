@@ -34,6 +34,9 @@ use tokio_tungstenite::{
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Procedures of a PLC.
+pub(crate) const PROCEDURES: u64 = 17;
+
 /// Where links come in.
 pub(crate) struct Router {
     pub(crate) listener: TcpListener,
@@ -139,31 +142,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.0.send(websocket::frame(Serializer::MessagePack, message)).await.unwrap();
     }
 
-    /// Lets the link in.
+    /// Lets the link in, and says that nobody has its name.
     pub(crate) async fn welcome(&mut self) {
+        self.welcome_alone().await;
+        let request = self.probe().await;
+        self.say(error(48, request, "wamp.error.no_such_procedure")).await;
+    }
+
+    /// Lets the link in; what it does next is for the test to see.
+    pub(crate) async fn welcome_alone(&mut self) {
         let hello = self.hear().await;
         assert!(matches!(hello, Message::Hello { .. }), "{hello:?}");
         self.say(Message::Welcome { session: 1, details: Dict::default() }).await;
     }
 
-    /// Registers everything the link asks for; the registration of request `n` is `100 + n`.
-    pub(crate) async fn register_all(&mut self) {
-        for _ in 0..16 {
-            let Message::Register { request, .. } = self.hear_answer().await else {
-                panic!("no registration");
-            };
-            self.say(Message::Registered { request, registration: 100 + request }).await;
+    /// The next message, a call of the link's own name; its request.
+    pub(crate) async fn probe(&mut self) -> u64 {
+        match self.hear_answer().await {
+            Message::Call { request, procedure, .. } if procedure == "plc1.ExtendedCall" => request,
+            other => panic!("{other:?}"),
         }
     }
 
-    /// Calls what was registered by request `n`.
+    /// Registers everything the link asks for; the `n`th registration is `100 + n`.
+    pub(crate) async fn register_all(&mut self) {
+        for n in 1..=PROCEDURES {
+            let Message::Register { request, .. } = self.hear_answer().await else {
+                panic!("no registration");
+            };
+            self.say(Message::Registered { request, registration: 100 + n }).await;
+        }
+    }
+
+    /// Calls what was registered as the `n`th.
     pub(crate) async fn call(&mut self, n: u64, arguments: Vec<Value>) -> Message {
         self.say(invocation(1, n, arguments)).await;
         self.hear_answer().await
     }
 }
 
-/// A call with this id of what was registered by request `n`.
+/// The router's no to this request of the link.
+pub(crate) fn error(kind: u64, request: u64, error: &str) -> Message {
+    let (details, payload) = (Dict::default(), Payload::default());
+    Message::Error { kind, request, details, error: error.to_owned(), payload }
+}
+
+/// A call with this id of what was registered as the `n`th.
 pub(crate) fn invocation(request: u64, n: u64, arguments: Vec<Value>) -> Message {
     let (details, payload) = (Dict::default(), Payload::from(arguments));
     Message::Invocation { request, registration: 100 + n, details, payload }
