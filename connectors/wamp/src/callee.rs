@@ -133,13 +133,8 @@ impl Callee {
             Value::map([("callee", callee), ("caller", nothing()), ("publisher", nothing())]);
         let agent = Value::Text(format!("plc-runtime {RELEASE}"));
         let mut details = Dict::of([("roles", roles), ("agent", agent)]);
-        let method = match &settings.authentication {
-            Authentication::Anonymous => None,
-            Authentication::Cra(_) => Some("wampcra"),
-            Authentication::Ticket(_) => Some("ticket"),
-        };
-        if let Some(method) = method {
-            let methods = Value::List(vec![Value::text(method)]);
+        if settings.authentication != Authentication::Anonymous {
+            let methods = Value::List(vec![Value::text(settings.authentication.method())]);
             details.0.push((Value::text("authmethods"), methods));
             details.0.push((Value::text("authid"), Value::text(&settings.id)));
         }

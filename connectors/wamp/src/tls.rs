@@ -5,14 +5,14 @@ use std::{io, sync::Arc, time::Duration};
 
 use plc_connector::api::wamp::Verify;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore,
-    SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage,
+    RootCertStore, SignatureScheme,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 use tokio_rustls::TlsConnector;
 use x509_cert::{
@@ -22,23 +22,31 @@ use x509_cert::{
 
 use crate::quote::quotable;
 
-/// What begins a TLS connection.
+/// What begins a TLS connection. `identity` is what we show of ourselves: certificates and private key, PEM.
 ///
 /// # Errors
-/// When there is no authority to believe; a sentence.
-pub fn connector(verify: &Verify) -> Result<TlsConnector, String> {
+/// When there is no authority to believe, or the identity is none; a sentence.
+pub fn connector(verify: &Verify, identity: Option<&str>) -> Result<TlsConnector, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be used: {error}"))?;
-    let mut config = match roots(verify)? {
+    let builder = match roots(verify)? {
         Some(roots) => builder.with_root_certificates(roots),
         None => {
             let anyone = Arc::new(Anyone(provider));
             builder.dangerous().with_custom_certificate_verifier(anyone)
         }
-    }
-    .with_no_client_auth();
+    };
+    let mut config = match identity {
+        Some(pem) => {
+            let (certificates, key) = own(pem)?;
+            builder
+                .with_client_auth_cert(certificates, key)
+                .map_err(|error| unusable_identity(&error))?
+        }
+        None => builder.with_no_client_auth(),
+    };
     // A link lasts for days; remembered sessions would only be memory.
     config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
@@ -73,13 +81,33 @@ fn roots(verify: &Verify) -> Result<Option<RootCertStore>, String> {
     Ok(Some(roots))
 }
 
+/// Our own certificates, the first of them ours, and the key.
+fn own(pem: &str) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let certificates = certificates.map_err(|error| unusable_identity(&error))?;
+    if certificates.is_empty() {
+        return Err(unusable_identity(&"there is no certificate in it"));
+    }
+    let key =
+        PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| unusable_identity(&error))?;
+    Ok((certificates, key))
+}
+
+fn unusable_identity(error: &dyn std::fmt::Display) -> String {
+    let error = quotable(&error.to_string());
+    format!(
+        "the certificate of this PLC cannot be used ({error}); its file is to hold the certificate and its private key \
+         in PEM, without a password"
+    )
+}
+
 /// Whose a certificate is, by whom, until when, and what it was held against.
 #[must_use]
 pub fn describe(certificate: Option<&CertificateDer<'_>>, verify: &Verify) -> String {
     let held = match verify {
         Verify::System => "verified against the system's authorities",
-        Verify::Authorities(_) => "verified against ca_file",
-        Verify::Nothing => "NOT verified, because verify = false",
+        Verify::Authorities(_) => "verified against the authorities named here",
+        Verify::Nothing => "NOT verified, because the settings say so",
     };
     let parsed = certificate.and_then(|der| Certificate::from_der(der).ok());
     let Some(parsed) = parsed else {
@@ -93,6 +121,12 @@ pub fn describe(certificate: Option<&CertificateDer<'_>>, verify: &Verify) -> St
     format!("{subject}, issued by {issuer}, valid until {until}, {held}")
 }
 
+/// Whether this is TLS's own error, and not the connection's.
+#[must_use]
+pub(crate) fn is_of_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Error>())
+}
+
 /// Why TLS with `host` did not come about, and the next step; a sentence.
 #[must_use]
 pub fn explain(error: &io::Error, host: &str, source: &str) -> String {
@@ -101,6 +135,17 @@ pub fn explain(error: &io::Error, host: &str, source: &str) -> String {
         Some(Error::InvalidCertificate(error)) => of_certificate(error, host, source),
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => format!(
             "the router does not speak TLS at this port; use the port where it does, or ws:// in {source}"
+        ),
+        Some(Error::AlertReceived(
+            alert @ (AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::AccessDenied),
+        )) => format!(
+            "the router wants a certificate of this PLC and does not accept the one that {source} gives ({alert:?}); set \
+             authentication = \"tls\" and a certificate that the router's authority issued"
         ),
         Some(Error::AlertReceived(alert)) => {
             format!("the router refuses TLS ({alert:?}); see the router's log")
@@ -131,10 +176,10 @@ fn of_certificate(error: &CertificateError, host: &str, source: &str) -> String 
             date(*not_before),
             date(*time)
         ),
-        CertificateError::UnknownIssuer => format!(
-            "the router's certificate is not issued by an authority that is trusted here; \
-             set ca_file in {source} to the certificate of the authority that issued it"
-        ),
+        CertificateError::UnknownIssuer => "the router's certificate is not issued by an authority that is trusted here; \
+             set ca_file in section [wamp] of plc-runtime.toml to the certificate of the authority that issued it, or \
+             bring that with the program as wampTrustStore.crt"
+            .to_owned(),
         CertificateError::NotValidForNameContext { presented, .. } => format!(
             "the router's certificate is not for \"{host}\" but for {}; use a name in {source} that it is for, \
              or have it issued for \"{host}\"",

@@ -26,12 +26,16 @@ use openssl::{
         extension::{BasicConstraints, KeyUsage, SubjectAlternativeName},
     },
 };
-use plc_connector::api::wamp::{LinkState, RouterLink, RouterSettings, Verify};
+use plc_connector::api::{
+    key::SecretText,
+    wamp::{Authentication, LinkState, RouterLink, RouterSettings, Verify},
+};
 use router::{Peer, Router, Running};
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer},
+    server::WebPkiClientVerifier,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -107,16 +111,24 @@ fn at(offset: i64) -> Asn1Time {
     Asn1Time::from_str_x509(&date.replace(['-', ':', 'T'], "")).unwrap()
 }
 
-fn acceptor(pair: &Pair) -> TlsAcceptor {
-    let certificate = CertificateDer::from(pair.certificate.to_der().unwrap());
+/// `clients`: the authority whose certificates clients have to show.
+fn acceptor(pair: &Pair, clients: Option<&Pair>) -> TlsAcceptor {
+    let der = |pair: &Pair| CertificateDer::from(pair.certificate.to_der().unwrap());
     let key = PrivateKeyDer::Pkcs8(pair.key.private_key_to_pkcs8().unwrap().into());
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
         .unwrap();
-    TlsAcceptor::from(Arc::new(config))
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(der(authority)).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    TlsAcceptor::from(Arc::new(builder.with_single_cert(vec![der(pair)], key).unwrap()))
 }
 
 fn settings(router: &Router, verify: Verify) -> RouterSettings {
@@ -127,9 +139,14 @@ fn settings(router: &Router, verify: Verify) -> RouterSettings {
 /// How a link with these settings fares at a router with this certificate.
 async fn fare(pair: &Pair, verify: Verify) -> RouterLink {
     let router = Router::new().await;
-    let mut link = Running::with(settings(&router, verify));
+    let settings = settings(&router, verify);
+    fare_at(&router, settings, acceptor(pair, None)).await
+}
+
+async fn fare_at(router: &Router, settings: RouterSettings, acceptor: TlsAcceptor) -> RouterLink {
+    let mut link = Running::with(settings);
     let stream = router.accept().await;
-    let Ok(stream): Result<TlsStream<TcpStream>, _> = acceptor(pair).accept(stream).await else {
+    let Ok(stream): Result<TlsStream<TcpStream>, _> = acceptor.accept(stream).await else {
         link.failure().await;
         return link.state.borrow().clone();
     };
@@ -151,7 +168,10 @@ async fn a_router_with_a_certificate_of_the_given_authority_is_believed_and_show
     let certificate = link.certificate.unwrap();
     let begin = "CN=router, issued by CN=Plant CA, valid until ";
     assert!(certificate.starts_with(begin), "{certificate}");
-    assert!(certificate.ends_with(", verified against ca_file"), "{certificate}");
+    assert!(
+        certificate.ends_with(", verified against the authorities named here"),
+        "{certificate}"
+    );
 }
 
 #[tokio::test]
@@ -182,7 +202,50 @@ async fn who_cannot_be_believed_is_named_with_the_reason_and_the_next_step() {
 async fn without_verification_everybody_is_believed_and_that_is_shown() {
     let link = fare(&pair(&GOOD, None), Verify::Nothing).await;
     assert_eq!(link.state, LinkState::Ready);
-    assert!(link.certificate.unwrap().ends_with("NOT verified, because verify = false"));
+    assert!(link.certificate.unwrap().ends_with("NOT verified, because the settings say so"));
+}
+
+/// How a link that shows this identity fares at a router that wants clients to show certificates of this authority.
+async fn identified(router_of: &Pair, clients: &Pair, identity: Option<String>) -> RouterLink {
+    let router = Router::new().await;
+    let authentication = identity
+        .map_or(Authentication::Anonymous, |pem| Authentication::Certificate(SecretText::new(pem)));
+    let settings = RouterSettings { authentication, ..settings(&router, trusting(router_of)) };
+    let certificate = pair(&GOOD, Some(router_of));
+    fare_at(&router, settings, acceptor(&certificate, Some(clients))).await
+}
+
+#[tokio::test]
+async fn a_router_that_wants_a_certificate_is_shown_the_one_that_is_set() {
+    let (plant, other) = (authority("Plant CA"), authority("Other CA"));
+    let own = pair(&Kind { name: "plc1", ..GOOD }, Some(&plant));
+    let key = String::from_utf8(own.key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    let old_key = own.key.ec_key().unwrap().private_key_to_pem().unwrap();
+    let old_key = String::from_utf8(old_key).unwrap();
+    for pem in [own.pem() + &key, key.clone() + &own.pem(), own.pem() + &old_key] {
+        let link = identified(&plant, &plant, Some(pem)).await;
+        assert_eq!((link.state, link.authentication.as_str()), (LinkState::Ready, "tls"));
+    }
+    for (clients, pem) in [(&other, Some(own.pem() + &key)), (&plant, None)] {
+        let link = identified(&plant, clients, pem).await;
+        assert_eq!(link.state, LinkState::Waiting, "{link:?}");
+        let reason = link.reason.unwrap();
+        assert!(reason.contains("wants a certificate of this PLC"), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_identity_that_is_none_is_told_with_what_it_is_to_be() {
+    let router = Router::new().await;
+    let plant = authority("Plant CA");
+    let (own, stranger) = (pair(&GOOD, Some(&plant)), pair(&GOOD, Some(&plant)));
+    let key = String::from_utf8(stranger.key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    for pem in [String::new(), own.pem(), key.clone(), own.pem() + &key] {
+        let authentication = Authentication::Certificate(SecretText::new(pem.clone()));
+        let settings = RouterSettings { authentication, ..settings(&router, trusting(&plant)) };
+        let reason = Running::with(settings).failure().await;
+        assert!(reason.contains("certificate of this PLC cannot be used"), "{pem}: {reason}");
+    }
 }
 
 #[tokio::test]

@@ -51,6 +51,22 @@ pub enum Authentication {
     Cra(SecretText),
     /// By the secret itself.
     Ticket(SecretText),
+    /// By a certificate in the TLS handshake, so with `wss://` alone (`tls`): PEM, the certificate, those between it and
+    /// its authority, and the private key; at most [`crate::limits::CA_BYTES`].
+    Certificate(SecretText),
+}
+
+impl Authentication {
+    /// Its name in WAMP, `authmethod`.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Cra(_) => "wampcra",
+            Self::Ticket(_) => "ticket",
+            Self::Certificate(_) => "tls",
+        }
+    }
 }
 
 /// What the certificate of a router is held against.
@@ -74,6 +90,8 @@ pub struct DirectSettings {
     pub id: Option<String>,
     /// What IDEs have to know (WAMP-CRA); `None`: nothing.
     pub secret: Option<SecretText>,
+    /// Whether IDEs have to show, by WAMP-CRA too, one of the PLC's keys; with `secret`, either will do.
+    pub keys: bool,
     /// Web pages that may come in, as browsers write them in `Origin:`; all others are refused.
     pub origins: Vec<String>,
 }
@@ -108,7 +126,7 @@ pub struct RouterLink {
     pub id: String,
     /// Where the settings were found.
     pub source: String,
-    /// `anonymous`, `wampcra` or `ticket`.
+    /// As [`Authentication::method`].
     pub authentication: String,
     /// The router's certificate: whose, by whom, until when, and whether it was verified; `None` without TLS.
     pub certificate: Option<String>,

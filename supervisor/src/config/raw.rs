@@ -100,6 +100,7 @@ pub(super) struct RawWamp {
     pub(super) id: Option<String>,
     pub(super) authentication: Option<AuthenticationMethod>,
     pub(super) secret_file: Option<PathBuf>,
+    pub(super) certificate_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) verify: Option<bool>,
     pub(super) ping_interval_s: Option<i64>,
@@ -110,5 +111,6 @@ pub(super) struct RawWamp {
     pub(super) direct_realm: Option<String>,
     pub(super) direct_id: Option<String>,
     pub(super) direct_secret_file: Option<PathBuf>,
+    pub(super) direct_keys: Option<bool>,
     pub(super) direct_origins: Option<Vec<String>>,
 }

@@ -28,6 +28,8 @@ pub enum AuthenticationMethod {
     WampCra,
     /// By the secret itself.
     Ticket,
+    /// By a certificate.
+    Tls,
 }
 
 /// All of `[wamp]`.
@@ -41,11 +43,15 @@ pub struct WampConfig {
     pub realm: String,
     /// The PLC's name there; by default the host's.
     pub id: IdPattern,
-    /// How to show who it is; `None`: WAMP-CRA if there is a secret, otherwise not at all.
+    /// How to show who it is; `None`: by a certificate if `certificate_file` is there, by WAMP-CRA if there is a secret,
+    /// otherwise not at all.
     pub authentication: Option<AuthenticationMethod>,
     /// Where the secret is; `None`: `wamp.secret` beside the configuration.
     pub secret_file: Option<PathBuf>,
-    /// The certificate authorities that count for routers; `None`: the system's.
+    /// Where the PLC's own certificate and key are; `None`: `wampClientCert.pem` beside the configuration.
+    pub certificate_file: Option<PathBuf>,
+    /// The certificate authorities that count for routers; `None`: `wampTrustStore.crt` beside the configuration, or
+    /// the system's.
     pub ca_file: Option<PathBuf>,
     /// Whether a router must show who it is; by default it must.
     pub verify: bool,
@@ -72,6 +78,8 @@ pub struct DirectConfig {
     pub id: Option<IdPattern>,
     /// Where the secret is that IDEs have to know.
     pub secret_file: Option<PathBuf>,
+    /// Whether IDEs have to show one of the PLC's keys; by default they need not.
+    pub keys: bool,
     /// Web pages that may come in, as browsers write them in `Origin:`; at most 64, by default none.
     pub origins: Vec<String>,
 }
@@ -85,6 +93,7 @@ impl Default for WampConfig {
             id: IdPattern::host(),
             authentication: None,
             secret_file: None,
+            certificate_file: None,
             ca_file: None,
             verify: true,
             ping_interval: Duration::from_secs(10),
@@ -112,6 +121,7 @@ impl WampConfig {
             id: id(raw.id, "wamp.id")?.unwrap_or(standard.id),
             authentication: raw.authentication,
             secret_file: path(raw.secret_file, "wamp.secret_file")?,
+            certificate_file: path(raw.certificate_file, "wamp.certificate_file")?,
             ca_file: path(raw.ca_file, "wamp.ca_file")?,
             verify: raw.verify.unwrap_or(standard.verify),
             ping_interval: seconds(
@@ -149,6 +159,7 @@ impl WampConfig {
                 realm: name(raw.direct_realm, "wamp.direct_realm")?,
                 id: id(raw.direct_id, "wamp.direct_id")?,
                 secret_file: path(raw.direct_secret_file, "wamp.direct_secret_file")?,
+                keys: raw.direct_keys.unwrap_or_default(),
                 origins: origins(raw.direct_origins.unwrap_or_default())?,
             },
         })
@@ -265,9 +276,9 @@ mod tests {
     fn every_key_is_taken() {
         let config = read(
             "active = true\nurl = \"wss://r:1\"\nrealm = \"plant\"\nid = \"p.%m\"\nauthentication = \"ticket\"\n\
-             secret_file = \"/s\"\nca_file = \"ca.pem\"\nverify = false\nping_interval_s = 2\nping_timeout_s = 3\n\
+             secret_file = \"/s\"\ncertificate_file = \"/c\"\nca_file = \"ca.pem\"\nverify = false\nping_interval_s = 2\nping_timeout_s = 3\n\
              initial_delay_ms = 100\nmax_delay_s = 4\nproject_settings = false\ndirect_realm = \"d\"\n\
-             direct_id = \"%H\"\ndirect_secret_file = \"/d\"\ndirect_origins = [\"https://a.b:1\"]\n",
+             direct_id = \"%H\"\ndirect_secret_file = \"/d\"\ndirect_keys = true\ndirect_origins = [\"https://a.b:1\"]\n",
         )
         .unwrap();
         let expected = WampConfig {
@@ -277,6 +288,7 @@ mod tests {
             id: IdPattern::new("p.%m").unwrap(),
             authentication: Some(AuthenticationMethod::Ticket),
             secret_file: Some("/s".into()),
+            certificate_file: Some("/c".into()),
             ca_file: Some("ca.pem".into()),
             verify: false,
             ping_interval: Duration::from_secs(2),
@@ -288,6 +300,7 @@ mod tests {
                 realm: Some("d".into()),
                 id: IdPattern::new("%H"),
                 secret_file: Some("/d".into()),
+                keys: true,
                 origins: vec!["https://a.b:1".into()],
             },
         };
@@ -303,6 +316,7 @@ mod tests {
             ("id = \"\"", "wamp.id = \"\"", "1 to 128"),
             ("authentication = \"scram\"", "scram", "anonymous"),
             ("secret_file = \"\"", "wamp.secret_file", "a file"),
+            ("certificate_file = \"\"", "wamp.certificate_file", "a file"),
             ("ca_file = \"\"", "wamp.ca_file", "a file"),
             ("ping_interval_s = 0", "wamp.ping_interval_s = 0", "1 to 3600"),
             ("ping_timeout_s = 3601", "wamp.ping_timeout_s = 3601", "1 to 3600"),

@@ -56,6 +56,44 @@ pub(super) fn secret(path: &Path) -> Result<Option<Secret>, String> {
     Ok(Some(Secret { text: SecretText::new(text), warning }))
 }
 
+/// Reads a secret that stands behind `ID:`, as IDEs write keys; without a colon it is the whole text.
+///
+/// # Errors
+/// A sentence.
+pub(super) fn psk(path: &Path) -> Result<Option<Secret>, String> {
+    let Some(Secret { text, warning }) = secret(path)? else { return Ok(None) };
+    let text = text.reveal().split_once(':').map_or(text.reveal(), |(_, secret)| secret);
+    Ok(Some(Secret { text: SecretText::new(text), warning }))
+}
+
+/// Reads the PLC's own certificate and its private key, PEM. `None`: there is no such file.
+///
+/// # Errors
+/// A sentence.
+pub(super) fn certificate(path: &Path) -> Result<Option<Secret>, String> {
+    let shown = path.display();
+    let give = format!("chown root:plc-runtime {shown}; chmod 0640 {shown}; plcctl reload");
+    let (text, mode) = match small(path, limits::CA_BYTES) {
+        Ok(Text::Absent) => return Ok(None),
+        Ok(Text::Some { text, mode }) => (text, mode),
+        Err(error) => {
+            return Err(format!("the certificate {shown} cannot be read ({error}): {give}"));
+        }
+    };
+    let has = |what: &str| {
+        text.lines().any(|line| line.starts_with("-----BEGIN ") && line.contains(what))
+    };
+    if !has("CERTIFICATE") || !has("PRIVATE KEY") || has("ENCRYPTED") {
+        return Err(format!(
+            "{shown} is to hold a certificate and its private key, both in PEM and without a password"
+        ));
+    }
+    let warning = (mode & 0o007 != 0).then(|| {
+        format!("everybody on this machine can read the private key in {shown}: chmod o= {shown}")
+    });
+    Ok(Some(Secret { text: SecretText::new(text), warning }))
+}
+
 /// Reads certificates in PEM.
 ///
 /// # Errors
@@ -66,7 +104,7 @@ pub(super) fn authorities(path: &Path) -> Result<String, String> {
         Ok(Text::Some { text, .. }) => text,
         Ok(Text::Absent) => {
             return Err(format!(
-                "there is no {shown}, which wamp.ca_file names: put the authorities' certificates there, then plcctl reload"
+                "there is no {shown}, which counts as wamp.ca_file: put the authorities' certificates there, then plcctl reload"
             ));
         }
         Err(error) => {
@@ -172,5 +210,34 @@ mod tests {
         let (_dir, path) = written(&vec![b'x'; limits::CA_BYTES + 1], 0o644);
         assert!(authorities(&path).unwrap_err().contains("larger than"));
         assert!(authorities(Path::new("/nonexistent/ca")).unwrap_err().contains("wamp.ca_file"));
+    }
+
+    #[test]
+    fn a_key_of_an_ide_is_what_stands_behind_the_colon() {
+        for (content, expected) in [("plc15:abc:d\n", "abc:d"), ("abc\n", "abc")] {
+            let (_dir, path) = written(content.as_bytes(), 0o640);
+            assert_eq!(psk(&path).unwrap().unwrap().text.reveal(), expected);
+        }
+        assert_eq!(psk(Path::new("/nonexistent/psk.txt")), Ok(None));
+    }
+
+    #[test]
+    fn a_certificate_of_our_own_comes_with_its_key() {
+        let block = |what: &str| format!("-----BEGIN {what}-----\nMA==\n-----END {what}-----\n");
+        let both = block("CERTIFICATE") + &block("EC PRIVATE KEY");
+        let (_dir, path) = written(both.as_bytes(), 0o640);
+        let found = certificate(&path).unwrap().unwrap();
+        assert_eq!((found.text.reveal(), found.warning), (both.as_str(), None));
+        let (_dir, path) = written(both.as_bytes(), 0o644);
+        assert!(certificate(&path).unwrap().unwrap().warning.unwrap().contains("chmod o= "));
+        for half in [
+            block("CERTIFICATE"),
+            block("PRIVATE KEY"),
+            block("CERTIFICATE") + &block("ENCRYPTED PRIVATE KEY"),
+        ] {
+            let (_dir, path) = written(half.as_bytes(), 0o640);
+            assert!(certificate(&path).unwrap_err().contains("without a password"), "{half}");
+        }
+        assert_eq!(certificate(Path::new("/nonexistent/c.pem")), Ok(None));
     }
 }

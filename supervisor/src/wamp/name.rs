@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a router's address, a realm and a PLC's name may look like.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use plc_api::limits;
 
@@ -43,6 +43,20 @@ impl RouterUrl {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.0.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("wss:"))
+    }
+
+    /// Whether what passes leaves this machine, as far as the address tells.
+    #[must_use]
+    pub fn leaves_this_machine(&self) -> bool {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let (authority, _) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let host = match authority.strip_prefix('[') {
+            Some(rest) => rest.split(']').next(),
+            None => authority.split(':').next(),
+        };
+        let host = host.unwrap_or_default();
+        let is_loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        !is_loopback && !host.eq_ignore_ascii_case("localhost")
     }
 }
 
@@ -258,5 +272,19 @@ mod tests {
         let odd = Machine { host: Some("a..b".into()), id: None };
         let refused = IdPattern::new("%H").unwrap().resolve(&odd).unwrap_err();
         assert!(refused.contains("wamp.id"), "{refused}");
+    }
+
+    #[test]
+    fn an_address_of_this_machine_is_known_as_such() {
+        for here in
+            ["ws://127.0.0.1:8888", "ws://LocalHost/ws", "ws://[::1]:80/a", "wss://127.1.2.3"]
+        {
+            assert!(!RouterUrl::new(here).unwrap().leaves_this_machine(), "{here}");
+        }
+        for there in
+            ["ws://r", "ws://127.0.0.1.example:80", "ws://[2001:db8::1]", "ws://10.0.0.1?a"]
+        {
+            assert!(RouterUrl::new(there).unwrap().leaves_this_machine(), "{there}");
+        }
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! | field | if it is missing |
 //! | --- | --- |
-//! | `ID` | `wamptest` |
+//! | `ID` | `wamptest`; in files since 2025, which have one of the next two fields, the host's name |
+//! | `authentication`: `None`, `PSK`, `ClientCertificate` | by the secret that comes with the program, if one does |
+//! | `verifyHostname`: whether a router with `wss://` must show who it is | `true` |
 //! | `active` | `false`; but a file of the time before this field, which has nothing but `ID`, `realm`, `url`, is active |
 //! | `realm` | `Automation` |
 //! | `url` | `ws://127.0.0.1:8888` |
@@ -23,8 +25,14 @@ use crate::config::{INITIAL_DELAY_MS, MAX_DELAY_SECONDS, PING_SECONDS};
 /// The file's name among a program's extra files.
 pub const FILE: &str = "wampconf.json";
 
-/// The name of the secret's.
+/// The names of files that may come with it: a secret ...
 pub const SECRET_FILE: &str = "wamp.secret";
+/// ... a secret behind `ID:`, as IDEs write keys ...
+pub const PSK_FILE: &str = "psk.txt";
+/// ... the PLC's own certificate and its key ...
+pub const CERTIFICATE_FILE: &str = "wampClientCert.pem";
+/// ... and the authorities that count for the router.
+pub const AUTHORITIES_FILE: &str = "wampTrustStore.crt";
 
 /// Bytes that it may have; real ones have a few hundred.
 pub const FILE_BYTES: usize = 64 << 10;
@@ -38,6 +46,10 @@ pub struct Project {
     pub realm: String,
     /// The PLC's name there.
     pub id: IdPattern,
+    /// How to show who it is.
+    pub authentication: Option<ProjectAuthentication>,
+    /// Whether a router with `wss://` must show who it is.
+    pub verify: Option<bool>,
     /// A ping is sent after this long.
     pub ping_interval: Option<Duration>,
     /// The link is dead if no pong came within this.
@@ -48,6 +60,18 @@ pub struct Project {
     pub max_delay: Option<Duration>,
 }
 
+/// The field `authentication`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum ProjectAuthentication {
+    /// Not at all.
+    None,
+    /// By WAMP-CRA.
+    #[serde(rename = "PSK")]
+    Psk,
+    /// By a certificate.
+    ClientCertificate,
+}
+
 #[derive(Deserialize)]
 struct File {
     #[serde(rename = "ID")]
@@ -55,6 +79,9 @@ struct File {
     active: Option<bool>,
     realm: Option<String>,
     url: Option<String>,
+    authentication: Option<ProjectAuthentication>,
+    #[serde(rename = "verifyHostname")]
+    verify: Option<bool>,
     #[serde(rename = "protocolOptions")]
     protocol: Option<Protocol>,
     #[serde(rename = "clientFactoryOptions")]
@@ -92,7 +119,8 @@ pub fn read(bytes: &[u8]) -> Result<Option<Project>, String> {
     }
     let url = file.url.as_deref().unwrap_or("ws://127.0.0.1:8888");
     let realm = file.realm.as_deref().unwrap_or("Automation");
-    let id = file.id.as_deref().unwrap_or("wamptest");
+    let standard_id = if file.is_of_2025() { "%H" } else { "wamptest" };
+    let id = file.id.as_deref().unwrap_or(standard_id);
     let (protocol, factory) = (file.protocol.unwrap_or_default(), file.factory.unwrap_or_default());
     Ok(Some(Project {
         url: RouterUrl::new(url).ok_or_else(|| wrong(format!("url must be {URL_RANGE}")))?,
@@ -102,6 +130,8 @@ pub fn read(bytes: &[u8]) -> Result<Option<Project>, String> {
             return Err(wrong(format!("realm must be {NAME_RANGE}")));
         },
         id: IdPattern::new(id).ok_or_else(|| wrong(format!("ID must be {ID_RANGE}")))?,
+        authentication: file.authentication,
+        verify: file.verify,
         ping_interval: time(protocol.auto_ping_interval, PING_SECONDS, 1000),
         ping_timeout: time(protocol.auto_ping_timeout, PING_SECONDS, 1000),
         initial_delay: time(factory.initial_delay, INITIAL_DELAY_MS, 1),
@@ -113,7 +143,12 @@ impl File {
     fn is_active(&self) -> bool {
         let has_old_fields = self.id.is_some() && self.realm.is_some() && self.url.is_some();
         let has_later_fields = self.protocol.is_some() || self.factory.is_some();
-        self.active.unwrap_or(has_old_fields && !has_later_fields)
+        let is_old = has_old_fields && !has_later_fields && !self.is_of_2025();
+        self.active.unwrap_or(is_old)
+    }
+
+    fn is_of_2025(&self) -> bool {
+        self.authentication.is_some() || self.verify.is_some()
     }
 }
 
@@ -158,6 +193,8 @@ mod tests {
             url: RouterUrl::new("wss://r.example/ws").unwrap(),
             realm: "Plant".into(),
             id: IdPattern::new("press-7").unwrap(),
+            authentication: None,
+            verify: None,
             ping_interval: Some(Duration::from_secs(7)),
             ping_timeout: Some(Duration::from_millis(2500)),
             initial_delay: Some(Duration::from_millis(500)),
@@ -176,6 +213,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_since_2025_says_how_both_sides_show_who_they_are() {
+        for (text, authentication, verify) in [
+            (r#""authentication": "None""#, Some(ProjectAuthentication::None), None),
+            (r#""authentication": "PSK""#, Some(ProjectAuthentication::Psk), None),
+            (
+                r#""authentication": "ClientCertificate", "verifyHostname": false"#,
+                Some(ProjectAuthentication::ClientCertificate),
+                Some(false),
+            ),
+            (r#""authentication": null, "verifyHostname": true"#, None, Some(true)),
+        ] {
+            let project = active(&format!("{{\"active\": true, {text}}}"));
+            assert_eq!((project.authentication, project.verify), (authentication, verify));
+            assert_eq!(project.id, IdPattern::host(), "the name that the runtime was given");
+        }
+    }
+
+    #[test]
     fn a_file_without_the_field_active_is_active_only_if_it_is_older_than_that_field() {
         let old = r#"{"ID": "wamptest", "realm": "Automation", "url": "ws://127.0.0.1:8888"}"#;
         assert!(read(old.as_bytes()).unwrap().is_some());
@@ -185,6 +240,7 @@ mod tests {
             r#"{"active": null}"#,
             r#"{"ID": "a", "url": "ws://r"}"#,
             r#"{"ID": "a", "realm": "b", "url": "ws://r", "protocolOptions": {}}"#,
+            r#"{"ID": "a", "realm": "b", "url": "ws://r", "verifyHostname": true}"#,
             // What an inactive file says besides is of no consequence.
             r#"{"active": false, "url": "nonsense"}"#,
         ] {
@@ -231,6 +287,8 @@ mod tests {
                 "it is no JSON",
             ),
             (r#"{"active": true, "protocolOptions": "evil"}"#, "wrong kind"),
+            (r#"{"active": true, "authentication": "evil"}"#, "wrong kind"),
+            (r#"{"active": true, "verifyHostname": "evil"}"#, "wrong kind"),
             (r#"{"active": true, "active": false, "x": "evil"}"#, "wrong kind"),
             (r#"{"active": true, "url": "ws://evil host"}"#, "url must be"),
             (r#"{"active": true, "url": "ws://me:evil@r"}"#, "url must be"),

@@ -5,6 +5,8 @@
 //! done as it was asked for is not done at all; a link without its secret, or one that trusts anybody, is never made
 //! in its place.
 
+mod ask;
+
 use std::{
     fs::{self, File},
     io,
@@ -14,21 +16,16 @@ use std::{
 
 use plc_api::{
     key::SecretText,
-    wamp::{Authentication, DirectSettings, RouterAsked, RouterSettings, Verify, WampSettings},
+    wamp::{DirectSettings, RouterAsked, RouterSettings, WampSettings},
 };
 
+use self::ask::{Ask, absent};
 use super::{
     files,
-    name::{Machine, RouterUrl},
+    name::Machine,
     project::{self, Project},
 };
-use crate::{
-    config::{AuthenticationMethod, WampConfig},
-    keys::HOST_NAME,
-};
-
-/// The default of `wamp.secret_file`, beside the configuration.
-const SECRET_FILE: &str = "wamp.secret";
+use crate::{config::WampConfig, keys::HOST_NAME};
 
 /// What settings are made of.
 #[derive(Clone, Debug)]
@@ -51,16 +48,6 @@ pub(super) struct Answer {
     pub(super) asked: RouterAsked,
 }
 
-/// A router that somebody asks for.
-struct Ask {
-    project: Project,
-    source: String,
-    method: Option<AuthenticationMethod>,
-    secret_file: PathBuf,
-    /// Whether the file's absence is a mistake even if no method asks for it.
-    secret_is_named: bool,
-}
-
 /// This machine, for the placeholders of names.
 pub(super) fn this_machine() -> Machine {
     let line = |path: &str| {
@@ -80,7 +67,7 @@ impl Sources {
             self.router(ask, machine, &mut problems).map_err(|problem| problems.push(problem)).ok()
         });
         let direct = self.direct(machine, &mut problems);
-        let trusts_anybody = |ask: &Ask| ask.project.url.is_encrypted() && !self.config.verify;
+        let trusts_anybody = |ask: &Ask| ask.project.url.is_encrypted() && !ask.verify;
         let asked = RouterAsked {
             unverified: ask.as_ref().is_some_and(trusts_anybody),
             url: ask.as_ref().map(|ask| ask.project.url.to_string()),
@@ -93,7 +80,7 @@ impl Sources {
     fn ask(&self, problems: &mut Vec<String>) -> Option<Ask> {
         let config = &self.config;
         if let (true, Some(url)) = (config.active, &config.url) {
-            return Some(self.own(url));
+            return Some(Ask::own(config, &self.config_dir, &self.config_name, url));
         }
         let dir = self.extra_files.as_deref()?;
         let project = match read_project(&dir.join(project::FILE)) {
@@ -111,34 +98,7 @@ impl Sources {
             ));
             return None;
         }
-        Some(Ask {
-            project,
-            source: format!("{} of the program", project::FILE),
-            method: None,
-            secret_file: dir.join(project::SECRET_FILE),
-            secret_is_named: false,
-        })
-    }
-
-    /// The router of the configuration.
-    fn own(&self, url: &RouterUrl) -> Ask {
-        let config = &self.config;
-        let named = config.secret_file.as_deref();
-        Ask {
-            project: Project {
-                url: url.clone(),
-                realm: config.realm.clone(),
-                id: config.id.clone(),
-                ping_interval: None,
-                ping_timeout: None,
-                initial_delay: None,
-                max_delay: None,
-            },
-            source: self.config_name.clone(),
-            method: config.authentication,
-            secret_file: self.config_dir.join(named.unwrap_or(Path::new(SECRET_FILE))),
-            secret_is_named: named.is_some(),
-        }
+        Some(Ask::of_program(project, dir, config, &self.config_dir))
     }
 
     fn router(
@@ -150,28 +110,20 @@ impl Sources {
         let (config, project) = (&self.config, &ask.project);
         let max_delay = project.max_delay.unwrap_or(config.max_delay);
         let initial_delay = project.initial_delay.unwrap_or(config.initial_delay).min(max_delay);
-        Ok(RouterSettings {
+        let router = RouterSettings {
             url: project.url.to_string(),
             realm: project.realm.clone(),
             id: project.id.resolve(machine)?,
             authentication: ask.authentication(problems)?,
-            verify: self.verify(&project.url)?,
+            verify: ask.verification()?,
             ping_interval_ms: millis(project.ping_interval.unwrap_or(config.ping_interval)),
             ping_timeout_ms: millis(project.ping_timeout.unwrap_or(config.ping_timeout)),
             initial_delay_ms: millis(initial_delay),
             max_delay_ms: millis(max_delay),
             source: ask.source.clone(),
-        })
-    }
-
-    fn verify(&self, url: &RouterUrl) -> Result<Verify, String> {
-        match &self.config.ca_file {
-            _ if !self.config.verify => Ok(Verify::Nothing),
-            Some(file) if url.is_encrypted() => {
-                files::authorities(&self.config_dir.join(file)).map(Verify::Authorities)
-            }
-            Some(_) | None => Ok(Verify::System),
-        }
+        };
+        problems.extend(ask.unencrypted());
+        Ok(router)
     }
 
     fn direct(&self, machine: &Machine, problems: &mut Vec<String>) -> DirectSettings {
@@ -199,35 +151,13 @@ impl Sources {
                 Err(problem) => secret = closed(problem),
             }
         }
-        DirectSettings { realm: config.realm.clone(), id, secret, origins: config.origins.clone() }
-    }
-}
-
-impl Ask {
-    fn authentication(&self, problems: &mut Vec<String>) -> Result<Authentication, String> {
-        if self.method == Some(AuthenticationMethod::Anonymous) {
-            return Ok(Authentication::Anonymous);
+        DirectSettings {
+            realm: config.realm.clone(),
+            id,
+            secret,
+            keys: config.keys,
+            origins: config.origins.clone(),
         }
-        let found = match (files::secret(&self.secret_file)?, self.method) {
-            (Some(found), _) => found,
-            (None, None) if !self.secret_is_named => return Ok(Authentication::Anonymous),
-            (None, None) => return Err(absent(&self.secret_file, "wamp.secret_file names it")),
-            (None, Some(_)) => {
-                return Err(absent(&self.secret_file, "wamp.authentication asks for a secret"));
-            }
-        };
-        problems.extend(found.warning);
-        if self.method != Some(AuthenticationMethod::Ticket) {
-            return Ok(Authentication::Cra(found.text));
-        }
-        if !self.project.url.is_encrypted() {
-            problems.push(
-                "wamp.authentication = \"ticket\" tells the secret to everybody on the way to the router: use an address \
-                 with wss://, or \"wampcra\""
-                    .to_owned(),
-            );
-        }
-        Ok(Authentication::Ticket(found.text))
     }
 }
 
@@ -241,14 +171,6 @@ fn read_project(path: &Path) -> Result<Option<Project>, String> {
     };
     // One byte more than it may have, which its reader refuses with the reason.
     project::read(&files::beginning(&file, project::FILE_BYTES + 1).map_err(unreadable)?)
-}
-
-fn absent(path: &Path, who: &str) -> String {
-    let path = path.display();
-    format!(
-        "there is no secret {path}, and {who}: write it there, then chown root:plc-runtime {path}; chmod 0640 {path}; \
-         plcctl reload"
-    )
 }
 
 fn millis(time: Duration) -> u32 {

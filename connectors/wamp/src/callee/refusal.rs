@@ -33,6 +33,9 @@ pub(super) fn of_session(
             Authentication::Cra(_) | Authentication::Ticket(_) => format!(
                 "compare the secret of {source} with the router's for \"{id}\" in realm \"{realm}\""
             ),
+            Authentication::Certificate(_) => format!(
+                "let the router know the certificate of {source} as that of \"{id}\" in realm \"{realm}\""
+            ),
         };
         return format!("the router does not let \"{id}\" in ({said}); {step}");
     }
@@ -50,7 +53,7 @@ pub(super) fn of_challenge(settings: &RouterSettings, method: &str) -> String {
     let RouterSettings { source, .. } = settings;
     format!(
         "the router wants to know by \"{method}\" who this is, and {source} does not say so; \
-         set authentication there to what the router wants: anonymous, wampcra or ticket"
+         set authentication there to what the router wants: anonymous, wampcra, ticket or tls"
     )
 }
 

@@ -162,7 +162,11 @@ async fn secured(
     settings: &RouterSettings,
 ) -> Result<(Watched, Option<String>), String> {
     let RouterSettings { verify, source, .. } = settings;
-    let connector = tls::connector(verify)?;
+    let identity = match &settings.authentication {
+        Authentication::Certificate(pem) => Some(pem.reveal()),
+        Authentication::Anonymous | Authentication::Cra(_) | Authentication::Ticket(_) => None,
+    };
+    let connector = tls::connector(verify, identity)?;
     let name = ServerName::try_from(address.host.clone()).map_err(|_| {
         format!("\"{}\" cannot be the name in a certificate; correct it in {source}", address.host)
     })?;
@@ -178,7 +182,7 @@ async fn secured(
             warn,
             url = settings.url,
             certificate,
-            "the router's certificate is not verified, so anyone can pass for it: {source} says verify = false"
+            "the router's certificate is not verified, so anyone can pass for it: {source} says so (verify = false, verifyHostname)"
         );
     }
     Ok((Watched::new(stream), Some(certificate)))
@@ -221,6 +225,8 @@ fn of_handshake(error: &Error, address: &Address, source: &str) -> String {
             "{name} does not offer {}; turn on the MessagePack serializer at the router",
             SERIALIZER.subprotocol()
         ),
+        // By TLS 1.3 a router says only now that it does not accept our certificate.
+        Error::Io(error) if tls::is_of_tls(error) => tls::explain(error, &address.host, source),
         Error::Io(_) | Error::Protocol(ProtocolError::HandshakeIncomplete) => {
             format!("{name} closed the connection in the WebSocket handshake; see the router's log")
         }

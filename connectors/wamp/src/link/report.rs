@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use plc_connector::{
-    api::wamp::{Authentication, LinkState, RouterLink, RouterSettings},
+    api::wamp::{LinkState, RouterLink, RouterSettings},
     limited,
 };
 use tokio::sync::watch;
@@ -32,17 +32,12 @@ impl Report {
 
     /// An attempt begins.
     pub(super) fn connecting(&self, settings: &RouterSettings) {
-        let authentication = match settings.authentication {
-            Authentication::Anonymous => "anonymous",
-            Authentication::Cra(_) => "wampcra",
-            Authentication::Ticket(_) => "ticket",
-        };
         let link = RouterLink {
             url: settings.url.clone(),
             realm: settings.realm.clone(),
             id: settings.id.clone(),
             source: settings.source.clone(),
-            authentication: authentication.to_owned(),
+            authentication: settings.authentication.method().to_owned(),
             procedures: u32::try_from(Procedure::COUNT).unwrap_or(u32::MAX),
             ..RouterLink::default()
         };

@@ -3,8 +3,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use plc_api::wamp::{Authentication, Verify};
+
 use super::*;
-use crate::config::DirectConfig;
+use crate::{
+    config::{AuthenticationMethod, DirectConfig},
+    wamp::name::RouterUrl,
+};
 
 /// A configuration's directory and an installed program.
 struct Place(tempfile::TempDir);
@@ -143,6 +148,110 @@ fn a_program_s_file_that_cannot_be_read_is_a_problem_and_no_router() {
     assert!(place.refused(WampConfig::default()).contains("is empty"));
 }
 
+const PEM: &str = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n";
+
+/// A program's wish since 2025, with these further fields.
+fn project_of_2025(url: &str, fields: &str) -> String {
+    format!(r#"{{"active": true, "ID": "p", "url": "{url}", {fields}}}"#)
+}
+
+#[test]
+fn a_program_since_2025_says_how_it_shows_who_it_is_and_brings_what_that_takes() {
+    let place = Place::new();
+    let joins = |fields: &str| {
+        place.project(&project_of_2025("wss://p:1", fields), None);
+        place.router(WampConfig::default()).authentication
+    };
+    let lacks = |fields: &str, file: &str| {
+        place.project(&project_of_2025("wss://p:1", fields), None);
+        let problem = place.refused(WampConfig::default());
+        assert!(problem.contains(file) && problem.contains("files of the project"), "{problem}");
+    };
+    let (psk, tls) = (r#""authentication": "PSK""#, r#""authentication": "ClientCertificate""#);
+    lacks(psk, "psk.txt");
+    lacks(tls, "wampClientCert.pem");
+    // The machine's own are never shown to a router that a program names.
+    place.write("wamp.secret", "of the machine", 0o640);
+    place.write("psk.txt", "id:of the machine", 0o640);
+    place.write("wampClientCert.pem", &format!("{PEM}{KEY}"), 0o640);
+    lacks(psk, "psk.txt");
+    lacks(tls, "wampClientCert.pem");
+    let secret = |text: &str| Authentication::Cra(SecretText::new(text));
+    place.write("extra/wamp.secret", "hush\n", 0o640);
+    assert_eq!(joins(psk), secret("hush"));
+    place.write("extra/psk.txt", "plc15:the key\n", 0o640);
+    assert_eq!(joins(psk), secret("the key"));
+    assert_eq!(joins(r#""verifyHostname": true"#), secret("the key"));
+    assert_eq!(joins(r#""authentication": "None""#), Authentication::Anonymous);
+    place.write("extra/wampClientCert.pem", &format!("{PEM}{KEY}"), 0o640);
+    assert_eq!(joins(tls), Authentication::Certificate(SecretText::new(format!("{PEM}{KEY}"))));
+
+    place.project(&project_of_2025("ws://p:1", tls), None);
+    let problem = place.refused(WampConfig::default());
+    assert!(problem.contains("wss://"), "{problem}");
+}
+
+#[test]
+fn a_program_s_router_must_show_who_it_is_unless_the_program_says_otherwise() {
+    let place = Place::new();
+    let joins = |fields: &str, config: WampConfig| {
+        place.project(&project_of_2025("wss://p:1", fields), None);
+        let answer = place.answer(config);
+        (answer.settings.router.unwrap().verify, answer.asked.unverified)
+    };
+    let (yes, no) = (r#""verifyHostname": true"#, r#""verifyHostname": false"#);
+    assert_eq!(joins(yes, WampConfig::default()), (Verify::System, false));
+    assert_eq!(joins(no, WampConfig::default()), (Verify::Nothing, true));
+    let careless = WampConfig { verify: false, ..WampConfig::default() };
+    assert_eq!(joins(yes, careless), (Verify::Nothing, true));
+    let machine = PEM.replace("MA==", "MQ==");
+    place.write("wampTrustStore.crt", &machine, 0o644);
+    assert_eq!(joins(yes, WampConfig::default()).0, Verify::Authorities(machine.clone()));
+    assert_eq!(place.router(active()).verify, Verify::Authorities(machine));
+    place.write("extra/wampTrustStore.crt", PEM, 0o644);
+    assert_eq!(joins(yes, WampConfig::default()).0, Verify::Authorities(PEM.into()));
+}
+
+#[test]
+fn a_program_s_address_from_before_2025_works_and_is_warned_about_once() {
+    let place = Place::new();
+    let problems = |project: &str| {
+        place.project(project, None);
+        let answer = place.answer(WampConfig::default());
+        assert!(answer.settings.router.is_some(), "{answer:?}");
+        answer.asked.problems
+    };
+    let warned = problems(PROJECT);
+    assert!(warned.len() == 1 && warned[0].contains("not encrypted"), "{warned:?}");
+    assert_eq!(problems(r#"{"active": true}"#), [""; 0], "it does not leave the machine");
+    // This is how the reference runtime is told that it is meant.
+    let meant = r#""authentication": "None", "verifyHostname": false"#;
+    assert_eq!(problems(&project_of_2025("ws://p:1", meant)), [""; 0]);
+    let half = r#""authentication": "None""#;
+    assert_eq!(problems(&project_of_2025("ws://p:1", half)).len(), 1);
+    let plain = WampConfig { url: RouterUrl::new("ws://r"), ..active() };
+    assert_eq!(place.answer(plain).asked.problems, [""; 0], "the owner has written it");
+}
+
+#[test]
+fn a_certificate_beside_the_configuration_is_shown_if_it_is_asked_for() {
+    let place = Place::new();
+    place.write("wampClientCert.pem", &format!("{PEM}{KEY}"), 0o640);
+    assert_eq!(place.router(active()).authentication, Authentication::Anonymous);
+    let shown = Authentication::Certificate(SecretText::new(format!("{PEM}{KEY}")));
+    assert_eq!(place.router(with(AuthenticationMethod::Tls)).authentication, shown);
+    let named = WampConfig { certificate_file: Some("mine.pem".into()), ..active() };
+    let problem = place.refused(named.clone());
+    assert!(problem.contains("mine.pem") && problem.contains("plcctl reload"), "{problem}");
+    place.write("mine.pem", &format!("{PEM}{KEY}"), 0o644);
+    let answer = place.answer(named);
+    assert_eq!(answer.settings.router.unwrap().authentication, shown);
+    assert!(answer.asked.problems[0].contains("private key"), "{:?}", answer.asked.problems);
+    let plain = WampConfig { url: RouterUrl::new("ws://r"), ..with(AuthenticationMethod::Tls) };
+    assert!(place.refused(plain).contains("wss://"));
+}
+
 #[test]
 fn a_secret_beside_the_configuration_is_used_without_being_asked_for() {
     let place = Place::new();
@@ -212,6 +321,7 @@ fn without_a_router_everybody_may_come_unless_a_secret_is_named() {
         realm: Some("d".into()),
         id: crate::wamp::name::IdPattern::new("%H"),
         secret_file: Some("direct".into()),
+        keys: true,
         origins: vec!["https://a".into()],
     };
     let config = WampConfig { direct, ..WampConfig::default() };
@@ -220,6 +330,7 @@ fn without_a_router_everybody_may_come_unless_a_secret_is_named() {
         realm: Some("d".into()),
         id: Some("press-7".into()),
         secret: Some(SecretText::new("hush")),
+        keys: true,
         origins: vec!["https://a".into()],
     };
     assert_eq!(place.answer(config.clone()).settings.direct, expected);
