@@ -14,7 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("plc-connector", &["plc-api", "plc-journal"]),
     ("plc-connector-pyro", &["plc-connector"]),
     ("plc-connector-pyros", &["plc-connector", "plc-connector-pyro", "plc-journal", "plc-keys"]),
-    ("plc-connector-wamp", &["plc-connector", "plc-journal"]),
+    ("plc-connector-wamp", &["plc-connector", "plc-journal", "plc-keys"]),
     ("plc-local", &["plc-api"]),
     ("plc-journal", &[]),
     ("plc-keys", &[]),

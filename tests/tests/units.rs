@@ -173,8 +173,8 @@ fn each_connector_has_its_group_and_sees_the_sockets_of_connectors_alone() {
         assert!(unit.words("TemporaryFileSystem").contains(&&*hidden), "{hidden}");
         let sockets = paths.connector_socket(connector);
         let mut seen = vec![sockets.parent().unwrap().to_owned()];
-        // Keys are for those who encrypt with them.
-        let keyed = connector == "pyros";
+        // Keys are for those to whom IDEs show them.
+        let keyed = connector == "pyros" || way == "-direct";
         if keyed {
             seen.extend(paths.key_dirs());
         }

@@ -106,6 +106,12 @@ impl Session {
         }
     }
 
+    /// Another session for the same peer, with this key. Nothing is connected yet.
+    #[must_use]
+    pub fn with_key(&self, key: Option<ApiKey>) -> Self {
+        Self::new(self.supervisor.clone(), self.peer.clone(), self.user, key)
+    }
+
     /// Lets the first call that the supervisor lets in settle the peer that has this standing.
     pub(crate) fn settling(mut self, standing: Standing) -> Self {
         self.unsettled = Some(standing);

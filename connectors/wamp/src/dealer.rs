@@ -16,10 +16,13 @@
 
 mod joining;
 
+use std::sync::Arc;
+
 use plc_connector::{
-    api::{key::SecretText, wamp::DirectSettings},
+    api::{key::ApiKey, wamp::DirectSettings},
     ide::value::Value,
 };
+use plc_keys::KeySet;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::{
@@ -79,7 +82,11 @@ pub struct Fresh {
 #[derive(Debug)]
 pub struct Dealer {
     settings: DirectSettings,
+    /// Those of which a peer may show one; none unless the settings say so.
+    keys: Arc<KeySet>,
     fresh: Fresh,
+    /// The one that it has shown, until it is asked for.
+    shown: Option<ApiKey>,
     state: State,
     subscriptions: Vec<Subscription>,
     subscribed: u64,
@@ -91,7 +98,7 @@ pub struct Dealer {
 #[derive(Debug)]
 enum State {
     Greeting,
-    Challenged { secret: SecretText, challenge: String, realm: String, authid: String },
+    Challenged { challenge: String, realm: String, authid: String },
     Joined,
     Leaving,
     Over,
@@ -104,12 +111,14 @@ struct Subscription {
 }
 
 impl Dealer {
-    /// A router with these settings, for a peer that has just connected.
+    /// A router with these settings, for a peer that has just connected; these keys count if the settings say so.
     #[must_use]
-    pub const fn new(settings: DirectSettings, fresh: Fresh) -> Self {
+    pub const fn new(settings: DirectSettings, keys: Arc<KeySet>, fresh: Fresh) -> Self {
         Self {
             settings,
+            keys,
             fresh,
+            shown: None,
             state: State::Greeting,
             subscriptions: Vec::new(),
             subscribed: 0,
@@ -122,6 +131,11 @@ impl Dealer {
     #[must_use]
     pub(crate) const fn is_joined(&self) -> bool {
         matches!(self.state, State::Joined)
+    }
+
+    /// The key with which the peer has joined, once.
+    pub(crate) fn take_key(&mut self) -> Option<ApiKey> {
+        self.shown.take()
     }
 
     /// Whether [`Self::event`] has something to tell of this topic.

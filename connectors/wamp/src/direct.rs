@@ -9,11 +9,11 @@ mod handshake;
 mod opening;
 mod watch;
 
-use std::{io, pin::pin, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use plc_connector::{
-    api::limits,
+    api::{key::ApiKey, limits},
     ide::value::Value,
     intake::{self, FIRST_BYTES_DEADLINE},
     limited,
@@ -22,6 +22,7 @@ use plc_connector::{
     session::Session,
 };
 use plc_journal::message_id::ACCESS_REFUSED;
+use plc_keys::KeyFiles;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
@@ -35,6 +36,7 @@ use tokio_tungstenite::{
         protocol::{Role, frame::coding::CloseCode},
     },
 };
+use tracing::info;
 
 use crate::{
     dealer::{Dealer, Fresh, Left, Step},
@@ -109,24 +111,26 @@ impl DirectError {
     }
 }
 
-/// Serves one connection.
+/// Serves one connection; these keys count where the configuration says so.
 ///
 /// # Errors
 /// What ended the conversation. A peer that may not come in is logged and is no error.
-pub async fn serve(connection: Connection) -> Ended {
+pub async fn serve(connection: Connection, keys: Arc<KeyFiles>) -> Ended {
     let Connection { stream, caller } = connection;
     let standing = caller.standing().clone();
-    Ok(converse(stream, standing, caller.session(None), caller.session(None)).await?)
+    Ok(converse(stream, standing, &keys, caller.session(None), caller.session(None)).await?)
 }
 
-/// Talks with the IDE at the other end of `stream` until it leaves. Both sessions speak for it. It is settled when it has
-/// joined: who only listens to events never makes a call.
+/// Talks with the IDE at the other end of `stream` until it leaves. Both sessions speak for it, until it has joined with
+/// a key; then others do, which end with that key. It is settled when it has joined: who only listens to events never
+/// makes a call.
 ///
 /// # Errors
 /// Every [`DirectError`]; the connection is of no use then.
 pub async fn converse<S>(
     mut stream: S,
     standing: Standing,
+    keys: &KeyFiles,
     orders: Session,
     reads: Session,
 ) -> Result<(), DirectError>
@@ -134,6 +138,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let peer = orders.peer().to_owned();
+    let keyless = orders.with_key(None);
     let (lanes, outcomes) = Lanes::of(orders, reads);
     let (watch, serializer, rest) = match open(&mut stream, lanes.reader()).await {
         Ok(opened) => opened,
@@ -148,11 +153,13 @@ where
     };
     let config = Some(websocket::config());
     let socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, config).await;
-    let dealer = Dealer::new(watch.settings.clone(), fresh()?);
+    let keys = if watch.settings.keys { keys.current() } else { Arc::default() };
+    let dealer = Dealer::new(watch.settings.clone(), keys, fresh()?);
     let patience = Patience::new(FIRST_BYTES_DEADLINE, Then::End);
     let newcomer = Some(standing);
+    let events = None;
     let talk =
-        Talk { socket, serializer, dealer, newcomer, lanes, outcomes, events: None, patience };
+        Talk { socket, serializer, dealer, newcomer, keyless, lanes, outcomes, events, patience };
     let result = talk.run(watch).await;
     if let Err(DirectError::Refused(reason) | DirectError::Revoked(reason)) = result {
         limited!(warn, message_id = ACCESS_REFUSED, %peer, "{peer} refused: {reason}");
@@ -220,6 +227,8 @@ struct Talk<S> {
     dealer: Dealer,
     /// Until the peer has joined.
     newcomer: Option<Standing>,
+    /// What sessions with a key are made of.
+    keyless: Session,
     lanes: Lanes,
     outcomes: mpsc::Receiver<Finished>,
     /// While the peer has subscribed to some.
@@ -243,7 +252,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     }
 
     async fn talk(&mut self, watch: Watch) -> Result<(), DirectError> {
-        let mut must_leave = pin!(watch.over());
+        let settings = watch.settings.clone();
+        let mut must_leave = Box::pin(watch.over());
         let mut revoked = None;
         loop {
             let happened = tokio::select! {
@@ -274,10 +284,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 Happened::PatienceIsOver if revoked.is_none() => self.ask().await?,
                 Happened::PatienceIsOver => Next::Over,
             };
+            if let Some(key) = self.dealer.take_key() {
+                self.use_key(&key);
+                must_leave = Box::pin(Watch::of(settings.clone(), self.lanes.reader()).over());
+            }
             if next == Next::Over {
                 return revoked.map_or(Ok(()), |reason| Err(DirectError::Revoked(reason)));
             }
         }
+    }
+
+    /// From now on the supervisor knows whose calls these are, and ends them with the key.
+    fn use_key(&mut self, key: &ApiKey) {
+        let (id, peer) = (&key.id, self.keyless.peer());
+        info!(%peer, identity = %id, "{peer} joined by WAMP with the key of {id}");
+        let session = || self.keyless.with_key(Some(key.clone()));
+        let (lanes, outcomes) = Lanes::of(session(), session());
+        (self.lanes, self.outcomes) = (lanes, outcomes);
     }
 
     async fn frame(&mut self, frame: Option<Result<Frame, Error>>) -> Result<Next, DirectError> {

@@ -2,16 +2,18 @@
 //! `plc-connector-wamp`: the PLC and WAMP.
 #![forbid(unsafe_code)]
 
-use std::{io, process::ExitCode, sync::Arc};
+use std::{io, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use plc_connector::{
+    api::paths::{DEFAULT_INSTANCE, Paths},
     options::Options,
     run::{fail, run},
     session::Supervisor,
     stop::StopWatch,
 };
 use plc_connector_wamp::{direct, link::Link};
+use plc_keys::KeyFiles;
 use tokio::runtime;
 use tracing::info;
 
@@ -31,11 +33,16 @@ struct CommandLine {
     /// Let IDEs come in without a router: WAMP://HOST:PORT#REALM#ID
     #[arg(long)]
     direct: bool,
+
+    /// Directory of key files *.psk, lines ID:secret, of which IDEs have to show one where the configuration says so; may
+    /// be repeated [default: /var/lib/plc-runtime/keys, /etc/plc-runtime/psk.d]
+    #[arg(long, value_name = "DIR")]
+    keys: Vec<PathBuf>,
 }
 
 /// All options but one are about who comes in.
 fn of_direct_mode(argument: clap::Arg) -> clap::Arg {
-    if matches!(argument.get_id().as_str(), "listen" | "idle_exit" | "refuse_user") {
+    if matches!(argument.get_id().as_str(), "listen" | "idle_exit" | "refuse_user" | "keys") {
         argument.requires("direct")
     } else {
         argument
@@ -43,9 +50,13 @@ fn of_direct_mode(argument: clap::Arg) -> clap::Arg {
 }
 
 fn main() -> ExitCode {
-    let CommandLine { options, direct } = CommandLine::parse();
+    let CommandLine { options, direct, mut keys } = CommandLine::parse();
     if direct {
-        return run(NAME, &options, direct::serve);
+        if keys.is_empty() {
+            keys = Paths::of_instance(DEFAULT_INSTANCE).key_dirs().into();
+        }
+        let keys = Arc::new(KeyFiles::new(keys));
+        return run(NAME, &options, move |connection| direct::serve(connection, keys.clone()));
     }
     match keep_link(&options) {
         Ok(()) => ExitCode::SUCCESS,

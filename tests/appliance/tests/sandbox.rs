@@ -116,8 +116,12 @@ fn the_connector_with_tls_reaches_its_own_socket_and_the_keys() {
 }
 
 #[test]
-fn the_connector_for_wamp_without_a_router_reaches_its_own_socket_and_nothing_else() {
-    connector_reaches("wamp-direct", &["unix /run/plc-runtime/connectors/wamp.sock"]);
+fn the_connector_for_wamp_without_a_router_reaches_its_own_socket_and_the_keys() {
+    let keys = ["read /etc/plc-runtime/psk.d", "read /var/lib/plc-runtime/keys/device.psk"];
+    connector_reaches(
+        "wamp-direct",
+        &[&["unix /run/plc-runtime/connectors/wamp.sock"], &keys[..]].concat(),
+    );
 }
 
 #[test]

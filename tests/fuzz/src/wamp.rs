@@ -2,6 +2,8 @@
 //! WAMP's messages in both serializers, and a session on either side: what was read and written again reads the same,
 //! and so does whatever we say to an IDE that is a peer of direct mode, or to a router.
 
+use std::sync::Arc;
+
 use plc_connector::{
     api::{
         key::SecretText,
@@ -63,7 +65,7 @@ fn as_a_router(
         secret: with_secret.then(|| SecretText::new("0123456789abcdef")),
         ..DirectSettings::default()
     };
-    let mut dealer = Dealer::new(settings, Fresh { session: 7, nonce: [5; 16] });
+    let mut dealer = Dealer::new(settings, Arc::default(), Fresh { session: 7, nonce: [5; 16] });
     for (turn, message) in received.enumerate() {
         let Ok(steps) = dealer.receive(message) else { return };
         for step in steps {
@@ -106,7 +108,7 @@ fn at_a_router(
                 callee::Step::Send(message) => assert_survives(serializer, message),
                 callee::Step::Call { request, method, call } => {
                     let result = call.and_then(|call| result(&call, choices.of(turn)));
-                    let answer = procedure::answer(Outcome::of(method, result));
+                    let answer = procedure::answer(method, Outcome::of(method, result));
                     assert_survives(serializer, callee::answer(request, answer));
                 }
                 callee::Step::Joined | callee::Step::Registrations => {}
@@ -197,9 +199,18 @@ fn router() -> Vec<Message> {
     let mut dialogue = vec![
         Message::Challenge { method: "wampcra".into(), extra },
         Message::Welcome { session: 1, details: details() },
+        // The first request is the call of its own name.
+        Message::Error {
+            kind: 48,
+            request: 1,
+            details: details(),
+            error: "wamp.error.no_such_procedure".into(),
+            payload: Payload::default(),
+        },
     ];
     let count = u64::try_from(Procedure::all().count()).expect("a few");
-    dialogue.extend((1..=count).map(|n| Message::Registered { request: n, registration: 100 + n }));
+    dialogue
+        .extend((1..=count).map(|n| Message::Registered { request: n + 1, registration: 100 + n }));
     let payload = || Payload::from(vec![3.into(), 0.into()]);
     dialogue.extend((1..=count).map(|n| Message::Invocation {
         request: n,

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+use std::os::unix::fs::PermissionsExt as _;
+
 use plc_connector::{
+    api::key::SecretText,
     call::PlcCall,
     ide::{answer::Outcome, method::Method},
 };
+use plc_keys::KeyFiles;
 
 use super::{joining::CRA, *};
 use crate::auth;
 
 fn dealer(settings: DirectSettings) -> Dealer {
-    Dealer::new(settings, Fresh { session: 7, nonce: [1; 16] })
+    dealer_with(settings, Arc::default())
+}
+
+fn dealer_with(settings: DirectSettings, keys: Arc<KeySet>) -> Dealer {
+    Dealer::new(settings, keys, Fresh { session: 7, nonce: [1; 16] })
 }
 
 fn joined(settings: DirectSettings) -> Dealer {
@@ -187,25 +195,34 @@ fn nobody_else_registers_here() {
     assert_eq!(error_of(sent(dealer.receive(unregister))), uri::NO_SUCH_REGISTRATION);
 }
 
+/// A greeting by this name that offers these ways to show who it is.
+fn hello_by(authid: &str, methods: &[&str]) -> Message {
+    let methods = methods.iter().map(|method| Value::text(*method)).collect();
+    let details = [("authmethods", Value::List(methods)), ("authid", Value::text(authid))];
+    Message::Hello { realm: "Automation".to_owned(), details: Dict::of(details) }
+}
+
+/// Whether who has this name and secret is let in, and what it is answered.
+fn authenticates(mut dealer: Dealer, authid: &str, secret: &str) -> (Dealer, bool, String) {
+    let hello = hello_by(authid, &["ticket", CRA]);
+    let Message::Challenge { method, extra } = sent(dealer.receive(hello)) else {
+        panic!("no challenge");
+    };
+    assert_eq!(method, "wampcra");
+    let signature = auth::answer(secret, &extra).unwrap();
+    let steps =
+        dealer.receive(Message::Authenticate { signature, extra: Dict::default() }).unwrap();
+    let joined = dealer.is_joined();
+    (dealer, joined, format!("{steps:?}"))
+}
+
 #[test]
 fn who_does_not_know_the_secret_stays_out_and_a_stranger_looks_the_same() {
     let secret = Some(SecretText::new("secret"));
     let settings = || DirectSettings { secret: secret.clone(), ..named("plc1") };
-    let hello = |authid: &str| {
-        let methods = Value::List(vec![Value::text("ticket"), Value::text(CRA)]);
-        let details = [("authmethods", methods), ("authid", Value::text(authid))];
-        Message::Hello { realm: "Automation".to_owned(), details: Dict::of(details) }
-    };
-    let answer = |authid: &str, secret: &str| {
-        let mut dealer = dealer(settings());
-        let Message::Challenge { method, extra } = sent(dealer.receive(hello(authid))) else {
-            panic!("no challenge");
-        };
-        assert_eq!(method, "wampcra");
-        let signature = auth::answer(secret, &extra).unwrap();
-        let steps =
-            dealer.receive(Message::Authenticate { signature, extra: Dict::default() }).unwrap();
-        (dealer.is_joined(), format!("{steps:?}"))
+    let answer = |authid, secret| {
+        let (_, joined, answer) = authenticates(dealer(settings()), authid, secret);
+        (joined, answer)
     };
     assert!(answer("plc1", "secret").0);
     let (wrong, stranger) = (answer("plc1", "Secret"), answer("plc2", "secret"));
@@ -217,6 +234,47 @@ fn who_does_not_know_the_secret_stays_out_and_a_stranger_looks_the_same() {
         panic!("{steps:?}");
     };
     assert_eq!(reason, uri::NO_MATCHING_AUTH_METHOD);
+}
+
+#[test]
+fn who_has_a_key_of_this_plc_joins_with_it_where_the_settings_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.psk");
+    std::fs::write(&file, "0123456789abcdef:a-secret-of-an-IDE\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let keys = || KeyFiles::new(vec![dir.path().to_owned()]).current();
+    let with = |keys, secret: Option<&str>| {
+        let secret = secret.map(SecretText::new);
+        DirectSettings { keys, secret, ..named("plc1") }
+    };
+    let answer = |settings, authid: &str, secret| {
+        let (mut dealer, joined, answer) =
+            authenticates(dealer_with(settings, keys()), authid, secret);
+        (joined, dealer.take_key().map(|key| key.id), answer)
+    };
+    let (ide, secret) = ("0123456789abcdef", "a-secret-of-an-IDE");
+    let (joined, key, _) = answer(with(true, None), ide, secret);
+    assert!(joined && key.as_deref() == Some(ide), "{key:?}");
+    let (wrong, stranger) = (
+        answer(with(true, None), ide, "another-secret-of-it"),
+        answer(with(true, None), "fedcba9876543210", secret),
+    );
+    assert!(!wrong.0 && wrong.1.is_none());
+    assert_eq!(wrong, stranger);
+    // Beside a secret of the port, and not without being set.
+    assert!(answer(with(true, Some("hush")), ide, secret).0);
+    let (joined, key, _) = answer(with(true, Some("hush")), "plc1", "hush");
+    assert!(joined && key.is_none());
+    assert!(!answer(with(false, Some("hush")), ide, secret).0);
+}
+
+#[test]
+fn an_open_port_lets_every_ide_in_without_a_challenge() {
+    for methods in [&[][..], &["anonymous"], &["wampcra"]] {
+        let mut open = dealer(DirectSettings::default());
+        let welcome = sent(open.receive(hello_by("0123456789abcdef", methods)));
+        assert!(matches!(welcome, Message::Welcome { .. }), "{methods:?}: {welcome:?}");
+    }
 }
 
 #[test]

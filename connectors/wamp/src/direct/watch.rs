@@ -30,6 +30,11 @@ impl Watch {
         Ok(Self { settings, reader, snapshots, revision })
     }
 
+    /// For a peer that came in by these settings and has another connection now.
+    pub(super) const fn of(settings: DirectSettings, reader: Reader) -> Self {
+        Self { settings, reader, snapshots: None, revision: 0 }
+    }
+
     /// Waits until the peer, who came in by these settings, has to leave; why. A supervisor that is away is waited for.
     pub(super) async fn over(mut self) -> String {
         loop {

@@ -26,6 +26,8 @@ use plc_connector_wamp::{
     serializer::Serializer,
     websocket,
 };
+use plc_keys::KeyFiles;
+use tempfile::TempDir;
 use tokio::{
     io::{DuplexStream, duplex},
     task::JoinHandle,
@@ -55,6 +57,8 @@ pub(crate) struct Plc {
     pub(crate) places: Places,
     pub(crate) place: Place,
     settings: Arc<Mutex<DirectSettings>>,
+    /// A directory for keys.
+    pub(crate) keys: TempDir,
 }
 
 impl Plc {
@@ -64,7 +68,8 @@ impl Plc {
         let stub = Stub::new(move |request, snapshot| answer(request, snapshot, &current));
         let places = Places::default();
         let place = places.take(SOURCE).unwrap();
-        Self { stub, places, place, settings }
+        let keys = tempfile::tempdir().unwrap();
+        Self { stub, places, place, settings, keys }
     }
 
     /// Says other things from now on.
@@ -85,7 +90,10 @@ impl Plc {
         let session = || Session::new(self.supervisor(), "ide".to_owned(), None, None);
         let (ours, theirs) = duplex(buffer);
         let standing = self.place.standing();
-        (ours, tokio::spawn(converse(theirs, standing, session(), session())))
+        let keys = KeyFiles::new(vec![self.keys.path().to_owned()]);
+        let (orders, reads) = (session(), session());
+        let talk = async move { converse(theirs, standing, &keys, orders, reads).await };
+        (ours, tokio::spawn(talk))
     }
 
     /// A WebSocket, with these headers in its request.
