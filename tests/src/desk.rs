@@ -67,13 +67,14 @@ impl Desk {
         Self::in_dir(dir)
     }
 
-    /// A desk in a directory that may have been used before.
+    /// A desk in a directory that may have been used before. It joins no router by itself: tests of that run the connector.
     ///
     /// # Panics
     /// It does not become ready.
     #[must_use]
     pub fn in_dir(dir: TempDir) -> Self {
-        Self::of(&crate::binary("plc-local"), dir, &[])
+        let no_link = ["--wamp-connector", "/nonexistent"];
+        Self::run(&crate::binary("plc-local"), dir, &[], &no_link)
     }
 
     /// A desk of this `plc-local`, run by a command in front of it.
@@ -82,6 +83,10 @@ impl Desk {
     /// It does not become ready.
     #[must_use]
     pub fn of(program: &Path, dir: TempDir, wrapper: &[&str]) -> Self {
+        Self::run(program, dir, wrapper, &[])
+    }
+
+    fn run(program: &Path, dir: TempDir, wrapper: &[&str], options: &[&str]) -> Self {
         let mut command = match wrapper {
             [] => Command::new(program),
             [first, rest @ ..] => {
@@ -92,6 +97,7 @@ impl Desk {
         };
         let mut process = command
             .args(["-p", "0", "--no-sample"])
+            .args(options)
             .arg(dir.path())
             .env("RUST_LOG", "debug")
             .stdin(Stdio::null())

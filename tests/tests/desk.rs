@@ -10,17 +10,21 @@ use std::{
     process::{Command, Stdio},
 };
 
-use plc_api::{message::WhenRunning, plc::PlcStatus};
+use plc_api::{message::WhenRunning, plc::PlcStatus, wamp::LinkState};
 use plc_tests::{
     api::{Api, MD5},
     binary,
     desk::{Desk, descendants},
     erpc_ide::{Age, ErpcIde},
     errors::Errors,
-    ide::Generation,
+    ide::{Generation, Ide},
     marks::Marks,
     programs,
     scratch::scratch,
+    wamp::{
+        router::{MEMBER, OPEN, Router},
+        wait_link, wait_ready,
+    },
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -112,6 +116,42 @@ fn ides_come_by_wamp_where_that_is_asked_for_and_again_after_its_connector_was_k
     assert!(connectors().len() == 1 && desk.children("plc-connector-pyro").len() == 1);
     let _ = desk.end();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn a_router_that_is_asked_for_is_joined_until_the_desk_ends_in_order() {
+    let router = Router::start();
+    let dir = scratch("desk");
+    let desk = Desk::of(&binary("plc-local"), dir, &[]);
+    assert_eq!(desk.children("plc-connector-wamp"), []);
+    // Asked for by the configuration; then by the program alone.
+    let config = desk.path().join("plc-runtime.toml");
+    fs::write(&config, router.settings(OPEN, MEMBER)).unwrap();
+    assert_eq!(desk.plcctl(&["reload"]).0, 0);
+    wait_ready(&desk.api());
+    let first = desk.children("plc-connector-wamp");
+    assert_eq!(first.len(), 1);
+    kill_process(first[0], Signal::KILL).unwrap();
+    wait_link(&desk.api(), "the next connector's link", |link| {
+        link.state == LinkState::Ready && desk.children("plc-connector-wamp") != first
+    });
+    fs::write(&config, "").unwrap();
+    assert_eq!(desk.plcctl(&["reload"]).0, 0);
+    wait_link(&desk.api(), "no router", |link| link.state == LinkState::Off);
+    let project = format!(
+        r#"{{"ID": "{MEMBER}", "active": true, "realm": "{OPEN}", "url": "{}"}}"#,
+        router.url()
+    );
+    let files: [(&str, &[u8]); 1] = [("wampconf.json", project.as_bytes())];
+    desk.api().install(MD5, &programs::bytes("good"), &files, WhenRunning::Refuse).unwrap();
+    let mut ide =
+        Ide::with_uri(Generation::Wamp2025, &router.uri_by("WAMP-ANNON", OPEN, MEMBER), &[]);
+    wait_ready(&desk.api());
+    assert_eq!(ide.status(), "Stopped");
+    let _ = desk.end();
+    let mut late = Ide::with_uri(Generation::Wamp, &router.uri(OPEN, MEMBER), &[]);
+    let gone = late.call("GetPLCstatus", json!([])).unwrap_err().message;
+    assert!(gone.contains("no_such_procedure"), "{gone}");
 }
 
 #[test]

@@ -22,8 +22,9 @@ use tokio::{
 use crate::{
     args::Args,
     child::{self, PARENT_VARIABLE, Process, Talk},
-    connector::Connectors,
+    connector::{Connector, Connectors},
     desk::Desk,
+    link,
     opening::Opening,
     programs::Programs,
     readiness::Readiness,
@@ -91,6 +92,7 @@ enum Who {
     Supervisor,
     Pyro,
     Wamp,
+    Link,
 }
 
 impl Tree {
@@ -120,15 +122,16 @@ impl Tree {
         let mut company = JoinSet::new();
         let api = self.desk.paths.api_socket();
         if !self.for_ide {
-            company.spawn(status::show(api.clone(), port, ready, self.screen.clone()));
+            company.spawn(status::show(api.clone(), port, ready.clone(), self.screen.clone()));
         }
+        let link = Box::pin(link::asked_for(api.clone(), ready));
         let screen = self.screen.clone();
         company.spawn(async move {
             if let Err(error) = opening.carry_out(&api).await {
                 screen.say(&format!("{error:#}"));
             }
         });
-        self.keep_alive(signals).await
+        self.keep_alive(signals, link).await
     }
 
     /// Tells the IDE that waits for the directory's name, and the person that does not.
@@ -159,17 +162,30 @@ impl Tree {
         Ok(address.port())
     }
 
-    /// Starts again what dies, until a signal comes or a process is hopeless.
-    async fn keep_alive(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+    /// Starts again what dies, and the link to a router when one is asked for, until a signal comes or a process is
+    /// hopeless.
+    async fn keep_alive(
+        &mut self,
+        signals: &mut Signals,
+        mut asked: impl Future<Output = ()> + Unpin,
+    ) -> anyhow::Result<()> {
+        let mut is_asked = false;
         loop {
-            let Connectors { pyro, wamp } = &mut self.connectors;
-            let no_process = &mut None;
-            let wamp = wamp.as_mut().map_or(no_process, |wamp| &mut wamp.process);
+            let Connectors { pyro, wamp, link } = &mut self.connectors;
+            let (no_wamp, no_link) = (&mut None, &mut None);
+            let wamp = wamp.as_mut().map_or(no_wamp, |wamp| &mut wamp.process);
+            let link = link.as_mut().map_or(no_link, |link| &mut link.process);
             let (who, text) = tokio::select! {
                 () = signals.any() => return Ok(()),
                 text = death(&mut self.supervisor) => (Who::Supervisor, text),
                 text = death(&mut pyro.process) => (Who::Pyro, text),
                 text = death(wamp) => (Who::Wamp, text),
+                text = death(link) => (Who::Link, text),
+                () = &mut asked, if !is_asked => {
+                    is_asked = true;
+                    self.start_link()?;
+                    continue;
+                }
             };
             let pause = self.consider(who, &text)?;
             if timeout(pause, signals.any()).await.is_ok() {
@@ -179,12 +195,22 @@ impl Tree {
         }
     }
 
+    fn start_link(&mut self) -> anyhow::Result<()> {
+        match &mut self.connectors.link {
+            Some(link) => link.start(&self.desk.paths, self.talk, &self.screen),
+            None => {
+                self.screen.say("a WAMP router is asked for, and plc-connector-wamp is not here");
+                Ok(())
+            }
+        }
+    }
+
     /// How long to wait before a process is started again.
     fn consider(&mut self, who: Who, text: &str) -> anyhow::Result<Duration> {
-        let deaths = match (who, &mut self.connectors.wamp) {
-            (Who::Wamp, Some(wamp)) => &mut wamp.deaths,
-            (Who::Pyro, _) => &mut self.connectors.pyro.deaths,
-            (Who::Supervisor | Who::Wamp, _) => &mut self.supervisor_deaths,
+        let connector = self.connector(who);
+        let deaths = match connector {
+            Some(connector) => &mut connector.deaths,
+            None => &mut self.supervisor_deaths,
         };
         let Some(pause) = deaths.after_death(Instant::now()) else {
             let seconds = WITHIN.as_secs();
@@ -194,17 +220,25 @@ impl Tree {
         Ok(pause)
     }
 
+    fn connector(&mut self, who: Who) -> Option<&mut Connector> {
+        let Connectors { pyro, wamp, link } = &mut self.connectors;
+        match who {
+            Who::Supervisor => None,
+            Who::Pyro => Some(pyro),
+            Who::Wamp => wamp.as_mut(),
+            Who::Link => link.as_mut(),
+        }
+    }
+
     fn start_again(&mut self, who: Who) -> anyhow::Result<()> {
-        let connector = match who {
-            Who::Supervisor => {
-                self.supervisor = Some(self.start_supervisor()?);
-                None
-            }
-            Who::Pyro => Some(&mut self.connectors.pyro),
-            Who::Wamp => self.connectors.wamp.as_mut(),
-        };
-        match connector {
-            Some(connector) => connector.start(&self.desk.paths, self.talk, &self.screen),
+        if who == Who::Supervisor {
+            self.supervisor = Some(self.start_supervisor()?);
+            return Ok(());
+        }
+        let (paths, screen) = (self.desk.paths.clone(), self.screen.clone());
+        let talk = self.talk;
+        match self.connector(who) {
+            Some(connector) => connector.start(&paths, talk, &screen),
             None => Ok(()),
         }
     }
@@ -223,7 +257,7 @@ impl Tree {
 
     /// The IDEs first, then the PLC.
     async fn end(&mut self, signals: &mut Signals) {
-        for connector in self.connectors.each() {
+        for connector in self.connectors.all() {
             if let Some(process) = connector.process.take() {
                 process.end(sleep(CONNECTOR_PATIENCE), &self.screen).await;
             }

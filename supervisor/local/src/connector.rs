@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The desk's connectors: each with its port, which we hold whatever happens to the process.
+//! The desk's connectors: those for IDEs each with its port, which we hold whatever happens to the process; and the one
+//! that joins a router, which has none.
 
 use std::{
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -28,11 +29,22 @@ pub(crate) struct Connector {
     program: PathBuf,
     /// What its socket of the supervisor is called.
     door: &'static str,
-    options: &'static [&'static str],
-    listener: TcpListener,
+    /// Where IDEs come in; the link to a router has no such port.
+    door_for: DoorFor,
     /// While it runs.
     pub(crate) process: Option<Process>,
     pub(crate) deaths: Restarts,
+}
+
+/// Who comes to a connector.
+#[derive(Debug)]
+enum DoorFor {
+    /// IDEs, at this port.
+    Ides(TcpListener),
+    /// IDEs that take us for a router, at this port.
+    Wamp(TcpListener),
+    /// Nobody: it joins a router.
+    Nobody,
 }
 
 /// All of them.
@@ -40,6 +52,8 @@ pub(crate) struct Connector {
 pub(crate) struct Connectors {
     pub(crate) pyro: Connector,
     pub(crate) wamp: Option<Connector>,
+    /// The link to a WAMP router; it runs once somebody asks for a router.
+    pub(crate) link: Option<Connector>,
 }
 
 impl Connectors {
@@ -49,42 +63,50 @@ impl Connectors {
     /// Says which port to choose instead.
     pub(crate) fn open(args: &Args, programs: &Programs) -> anyhow::Result<Self> {
         let bind = |port, option| port::bind(&args.interface, port, option);
-        let pyro = Connector {
-            name: "plc-connector-pyro",
-            program: programs.pyro.clone(),
-            door: "pyro",
-            options: &[],
-            listener: bind(args.port, "-p ")?,
-            process: None,
-            deaths: Restarts::default(),
+        let pyro = DoorFor::Ides(bind(args.port, "-p ")?);
+        let wamp = args.wamp.map(|port| bind(port, "--wamp=")).transpose()?;
+        let of_wamp = |door_for| {
+            let program = programs.wamp.as_ref()?;
+            Some(Connector::new("plc-connector-wamp", program, "wamp", door_for))
         };
-        let wamp = match programs.wamp.clone().zip(args.wamp) {
-            Some((program, port)) => Some(Connector {
-                name: "plc-connector-wamp",
-                program,
-                door: "wamp",
-                options: &["--direct"],
-                listener: bind(port, "--wamp=")?,
-                process: None,
-                deaths: Restarts::default(),
-            }),
-            None => None,
-        };
-        Ok(Self { pyro, wamp })
+        Ok(Self {
+            pyro: Connector::new("plc-connector-pyro", &programs.pyro, "pyro", pyro),
+            wamp: wamp.and_then(|listener| of_wamp(DoorFor::Wamp(listener))),
+            link: of_wamp(DoorFor::Nobody),
+        })
     }
 
+    /// Those for IDEs, which run all the time.
     pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut Connector> {
         std::iter::once(&mut self.pyro).chain(&mut self.wamp)
+    }
+
+    /// All that may run, in the order in which they are ended.
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Connector> {
+        std::iter::once(&mut self.pyro).chain(&mut self.wamp).chain(&mut self.link)
     }
 }
 
 impl Connector {
+    fn new(name: &'static str, program: &Path, door: &'static str, door_for: DoorFor) -> Self {
+        let (program, deaths) = (program.to_owned(), Restarts::default());
+        Self { name, program, door, door_for, process: None, deaths }
+    }
+
+    fn listener(&self) -> Option<&TcpListener> {
+        match &self.door_for {
+            DoorFor::Ides(listener) | DoorFor::Wamp(listener) => Some(listener),
+            DoorFor::Nobody => None,
+        }
+    }
+
     /// Where IDEs find it.
     ///
     /// # Errors
-    /// The kernel does not tell.
+    /// The kernel does not tell, or it has no port.
     pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.listener.local_addr()?)
+        let listener = self.listener().context("this connector has no port")?;
+        Ok(listener.local_addr()?)
     }
 
     /// Starts it, for the supervisor of these places.
@@ -98,12 +120,16 @@ impl Connector {
         screen: &Screen,
     ) -> anyhow::Result<()> {
         let mut command = child::command(&self.program, talk);
-        command
-            .args(self.options)
-            .arg("--api")
-            .arg(paths.connector_socket(self.door))
-            .args(["--idle-exit", "0"])
-            .stdin(Stdio::from(OwnedFd::from(self.listener.try_clone()?)));
+        command.arg("--api").arg(paths.connector_socket(self.door));
+        if let DoorFor::Wamp(_) = self.door_for {
+            command.arg("--direct");
+            command.args(paths.key_dirs().iter().flat_map(|dir| [Path::new("--keys"), dir]));
+        }
+        if let Some(listener) = self.listener() {
+            command
+                .args(["--idle-exit", "0"])
+                .stdin(Stdio::from(OwnedFd::from(listener.try_clone()?)));
+        }
         let process = Process::start(self.name, command, screen)
             .with_context(|| format!("cannot start {}", self.program.display()))?;
         self.process = Some(process);

@@ -20,6 +20,7 @@ mod child;
 mod completions;
 mod connector;
 mod desk;
+mod link;
 mod opening;
 mod port;
 mod programs;

@@ -20,7 +20,7 @@ pub(crate) struct Programs {
     pub(crate) supervisor: PathBuf,
     pub(crate) worker: PathBuf,
     pub(crate) pyro: PathBuf,
-    /// When there is to be WAMP.
+    /// There is one, or nobody has asked for WAMP at the command line.
     pub(crate) wamp: Option<PathBuf>,
 }
 
@@ -32,18 +32,19 @@ impl Programs {
     pub(crate) fn find(args: &Args) -> anyhow::Result<Self> {
         let places = places(LIBEXEC)?;
         let find = |name: &str, given: &Option<PathBuf>| match given {
-            Some(path) => std::path::absolute(path)
+            Some(path) if path.is_file() => std::path::absolute(path)
                 .with_context(|| format!("{} cannot be used", path.display())),
+            Some(path) => bail!("{} is not there", path.display()),
             None => find(name, &places),
         };
         Ok(Self {
             supervisor: find("plc-supervisor", &args.supervisor)?,
             worker: find("plc-worker", &args.worker)?,
             pyro: find("plc-connector-pyro", &args.pyro)?,
-            wamp: args
-                .wamp
-                .map(|_| find("plc-connector-wamp", &args.wamp_connector))
-                .transpose()?,
+            wamp: match find("plc-connector-wamp", &args.wamp_connector) {
+                Err(error) if args.wamp.is_some() => return Err(error),
+                found => found.ok(),
+            },
         })
     }
 }

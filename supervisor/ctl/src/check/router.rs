@@ -88,7 +88,9 @@ fn not_joined(seen: &Seen, snapshot: &Snapshot, link: Option<&RouterLink>) -> Ve
     }
     let Some(unit) = seen.place.unit(UNIT) else {
         return vec![problem(
-            format!("{what}: at a desk the connector is started by hand"),
+            format!(
+                "{what}: its connector does not run; plc-local starts it where it is beside it"
+            ),
             format!(
                 "plc-connector-wamp --api {}",
                 seen.place.paths.connector_socket("wamp").display()
