@@ -17,6 +17,9 @@ Bytes are {"hex": "..."}. Besides calls there are:
 
 With `--ide python2` texts are sent as bytes, as IDEs do that run on Python 2. The session is joined by the first
 request and, after it has ended, by the next.
+
+With `--ide 2025` the client is an IDE since 2025: the scheme of the URI says how it shows who it is (SCHEMES), and its
+session is over, for good, as soon as a call is answered by an error.
 """
 
 import argparse
@@ -27,6 +30,7 @@ from urllib.parse import urlsplit
 from autobahn.twisted.wamp import ApplicationSession
 from autobahn.twisted.websocket import WampWebSocketClientFactory, connectWS
 from autobahn.wamp import auth, serializer
+from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import ComponentConfig, PublishOptions
 from twisted.internet import defer, reactor, ssl, threads
 
@@ -35,6 +39,18 @@ import dialogue
 SERIALIZERS = {
     "msgpack": serializer.MsgPackSerializer,
     "json": serializer.JsonSerializer,
+}
+
+
+# Schemes of IDEs since 2025: method of authentication, and whether the router's certificate is verified.
+SCHEMES = {
+    "WAMP": ("wampcra", True),
+    "WAMP-ANNON": ("anonymous", True),
+    "WAMPS": ("wampcra", True),
+    "WAMPS-ANNON": ("anonymous", True),
+    "WAMPS-NOVERIFY": ("wampcra", False),
+    "WAMPS-INSECURE": ("anonymous", False),
+    "WAMPS-CRT": ("tls", True),
 }
 
 
@@ -56,7 +72,10 @@ class Session(ApplicationSession):
 
     def onConnect(self):
         who = self.config.extra
-        if who.secret is None:
+        if who.ide == "2025":
+            authid = None if who.method == "anonymous" else who.authid
+            self.join(self.config.realm, [who.method], authid)
+        elif who.secret is None:
             self.join(self.config.realm)
         else:
             self.join(self.config.realm, [who.method], who.authid)
@@ -100,12 +119,26 @@ class Factory(WampWebSocketClientFactory):
 class Client:
     def __init__(self, chosen):
         url, self.realm, self.plc = chosen.uri.split("#")
-        self.url = url.replace("WAMP", "ws", 1).replace("wsS", "wss", 1)
+        scheme, place = url.split("://")
+        self.url = f"{'wss' if scheme.startswith('WAMPS') else 'ws'}://{place}"
+        self.verify = True
+        if chosen.ide == "2025":
+            chosen.method, self.verify = SCHEMES[scheme]
         self.chosen = chosen
+        self.is_over = False
         self.session = None
         self.events = {}
 
     def invoke(self, request):
+        if self.is_over:
+            raise NotJoined("the IDE has closed its session because of an error")
+        try:
+            return self.carry_out(request)
+        except ApplicationError:
+            self.is_over = self.chosen.ide == "2025"
+            raise
+
+    def carry_out(self, request):
         session = self.joined()
         if "call" in request:
             return self.call(session, request)
@@ -181,21 +214,32 @@ class Client:
             url=self.url,
             serializers=[SERIALIZERS[self.chosen.serializer]()],
         )
-        trust = None
-        if self.chosen.ca:
-            with open(self.chosen.ca, "rb") as file:
-                authority = ssl.Certificate.loadPEM(file.read())
-            host = urlsplit(self.url).hostname
-            trust = ssl.optionsForClientTLS(host, trustRoot=authority)
-        connectWS(factory, trust)
+        connectWS(factory, self.trust())
+
+    def trust(self):
+        """How TLS begins; `None`: as the library does it."""
+        if not self.verify:
+            return ssl.CertificateOptions(verify=False)
+        if not self.chosen.ca:
+            return None
+        with open(self.chosen.ca, "rb") as file:
+            authority = ssl.Certificate.loadPEM(file.read())
+        own = None
+        if self.chosen.method == "tls":
+            with open(self.chosen.certificate, "rb") as file:
+                own = ssl.PrivateCertificate.loadPEM(file.read())
+        host = urlsplit(self.url).hostname
+        return ssl.optionsForClientTLS(
+            host, trustRoot=authority, clientCertificate=own
+        )
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("uri", metavar="WAMP[S]://HOST:PORT#REALM#ID")
-    parser.add_argument("--ide", choices=["python3", "python2"], default="python3")
+    parser.add_argument("uri", metavar="SCHEME://HOST:PORT#REALM#ID")
+    parser.add_argument("--ide", choices=["python3", "python2", "2025"], default="python3")
     parser.add_argument(
         "--serializer", choices=sorted(SERIALIZERS), default="msgpack"
     )
@@ -203,6 +247,9 @@ def main():
     parser.add_argument("--authid", help="who joins, with --secret")
     parser.add_argument("--secret", help="how who joins is known [default: not at all]")
     parser.add_argument("--ca", metavar="FILE", help="who vouches for the router")
+    parser.add_argument(
+        "--certificate", metavar="FILE", help="what WAMPS-CRT shows, with its key"
+    )
     parser.add_argument(
         "--timeout", type=float, default=60, help="seconds to wait for an answer"
     )

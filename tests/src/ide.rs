@@ -37,8 +37,10 @@ pub enum Generation {
     Erpc12,
     /// autobahn as the IDEs of 2018 to 2022 use it, on Python 2: texts are bytes.
     WampPython2,
-    /// autobahn as the IDEs from 2022 on use it.
+    /// autobahn as the IDEs from 2022 to 2024 use it.
     Wamp,
+    /// autobahn as the IDEs from 2025 on use it: seven schemes, and no error is survived.
+    Wamp2025,
 }
 
 impl Generation {
@@ -69,7 +71,7 @@ impl Generation {
             Self::Pyro5Serpent | Self::Pyro5 => ("pyro5", "pyro5_client.py"),
             Self::Erpc11 => ("erpc11", "erpc_client.py"),
             Self::Erpc12 => ("erpc12", "erpc_client.py"),
-            Self::WampPython2 | Self::Wamp => ("wamp", "wamp_client.py"),
+            Self::WampPython2 | Self::Wamp | Self::Wamp2025 => ("wamp", "wamp_client.py"),
         };
         let python = clients.join(environment).join("bin/python");
         assert!(python.exists(), "{} is missing; run `scripts/need test`", python.display());
@@ -83,6 +85,7 @@ impl Generation {
             Self::Pyro3 => &["--ide", "connector"],
             Self::Pyro5Serpent => &["--serializer", "serpent"],
             Self::WampPython2 => &["--ide", "python2"],
+            Self::Wamp2025 => &["--ide", "2025"],
             Self::Pyro5 | Self::Erpc11 | Self::Erpc12 | Self::Wamp => &[],
         }
     }
@@ -90,7 +93,7 @@ impl Generation {
     /// Bytes of one chunk in its transfers.
     #[must_use]
     pub fn chunk_bytes(self) -> usize {
-        if self.is_erpc() || self == Self::Wamp { 4095 } else { 1 << 20 }
+        if self.is_erpc() || matches!(self, Self::Wamp | Self::Wamp2025) { 4095 } else { 1 << 20 }
     }
 }
 
@@ -268,6 +271,11 @@ impl Ide {
     /// The call fails.
     pub fn status_and_counts(&mut self) -> (String, Vec<u64>) {
         let answer = self.must("GetPLCstatus", json!([]));
+        if self.generation == Generation::Wamp2025 {
+            // What it shows of the cycle, since 2026 with every status.
+            let cycle = self.must("GetLogMessage", json!([255, 0]));
+            assert!(cycle[0].is_string() && cycle[1] == json!(0), "{cycle}");
+        }
         let status = match &answer[0] {
             Value::Number(number) => {
                 let words = ["Empty", "Stopped", "Started", "Broken", "Disconnected"];

@@ -79,6 +79,7 @@ impl Connector {
         command
             .args(["--direct", "--idle-exit", "0", "--api"])
             .arg(desk.paths().connector_socket("wamp"))
+            .args(desk.paths().key_dirs().iter().flat_map(|dir| [Path::new("--keys"), dir]))
             .stdin(Stdio::from(OwnedFd::from(listener)));
         (Self::run(command), port)
     }

@@ -5,12 +5,13 @@ use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
     os::unix::process::CommandExt as _,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::certificates::Certificate;
@@ -41,8 +42,19 @@ pub struct Plan {
     pub further_realms: Vec<String>,
     /// It speaks TLS, and shows this.
     pub certificate: Option<Certificate>,
+    /// It wants clients to show certificates of this authority, and knows these, by their names, in [`CLOSED`].
+    pub clients: Option<Clients>,
     /// After how many milliseconds it notices that a client is gone without a word.
     pub notices_ms: u32,
+}
+
+/// Clients that a router knows by their certificates.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// Who issued them, PEM.
+    pub authority: PathBuf,
+    /// Name and fingerprint of each.
+    pub known: Vec<(String, String)>,
 }
 
 impl Default for Plan {
@@ -52,6 +64,7 @@ impl Default for Plan {
             wrapper: Vec::new(),
             further_realms: Vec::new(),
             certificate: None,
+            clients: None,
             notices_ms: 10_000,
         }
     }
@@ -122,6 +135,12 @@ impl Router {
     #[must_use]
     pub fn uri(&self, realm: &str, id: &str) -> String {
         let scheme = if self.plan.certificate.is_some() { "WAMPS" } else { "WAMP" };
+        self.uri_by(scheme, realm, id)
+    }
+
+    /// The same with this scheme.
+    #[must_use]
+    pub fn uri_by(&self, scheme: &str, realm: &str, id: &str) -> String {
         format!("{scheme}://{}:{}#{realm}#{id}", self.plan.address, self.port)
     }
 
@@ -203,6 +222,16 @@ impl Router {
             endpoint["tls"] =
                 json!({ "certificate": certificate.certificate, "key": certificate.key });
         }
+        let clients = self.plan.clients.as_ref();
+        if let Some(Clients { authority, .. }) = clients {
+            endpoint["tls"]["ca_certificates"] = json!([authority]);
+        }
+        let known = clients.into_iter().flat_map(|clients| &clients.known);
+        let known: Map<String, Value> = known
+            .map(|(name, sha1)| {
+                (name.clone(), json!({ "certificate-sha1": sha1, "role": "member" }))
+            })
+            .collect();
         let half = self.plan.notices_ms / 2;
         json!({
             "type": "websocket",
@@ -216,6 +245,7 @@ impl Router {
                     IDE: member("secret", SECRET),
                     SALTED: salted(),
                 } },
+                "tls": { "type": "static", "principals": known },
                 "ticket": { "type": "static", "principals": {
                     MEMBER: member("ticket", SECRET),
                     IDE: member("ticket", SECRET),

@@ -4,7 +4,7 @@
 use plc_tests::{
     api::MD5,
     desk::Desk,
-    ide::{Forced, Generation, Ide, Raised},
+    ide::{Forced, Generation, Ide, Raised, unhex},
     programs,
 };
 use serde_json::{Value, json};
@@ -54,6 +54,14 @@ pub(crate) fn connect(ide: &mut Ide) {
         | Generation::Pyro5
         | Generation::WampPython2
         | Generation::Wamp => assert_eq!(answer, Ok(Value::Null)),
+        Generation::Wamp2025 => {
+            assert_eq!(answer, Ok(Value::Null));
+            let mut ask = |name: &str| ide.must("ExtendedCall", json!([name, { "hex": "" }]));
+            let versions = unhex(&ask("GetVersions"));
+            assert!(versions.starts_with(b"Linux "), "{versions:?}");
+            assert_eq!(ask("nope"), json!({ "hex": "" }), "no error, which would end the session");
+            assert_eq!(ide.must("GetLogMessage", json!([3, 4711])), Value::Null);
+        }
         // "Unsupported codec version": a warning in the IDE.
         Generation::Erpc11 => assert!(is_codec_error(&answer), "{answer:?}"),
         // 2: "not supported", a warning in the IDE.

@@ -13,7 +13,8 @@ use plc_tests::{
     scratch::scratch,
     wamp::{
         Connector,
-        router::{CLOSED, IDE, MEMBER, OPEN, Router, SALTED, SECRET},
+        certificates::{Authority, Validity},
+        router::{CLOSED, Clients, IDE, MEMBER, OPEN, Router, SALTED, SECRET},
         wait_link, wait_ready,
     },
 };
@@ -31,6 +32,129 @@ fn desk_with_secret(config: &str, file: &str) -> Desk {
     std::fs::write(dir.path().join(file), format!("{SECRET}\n")).unwrap();
     std::fs::write(dir.path().join("plc-runtime.toml"), config).unwrap();
     Desk::in_dir(dir)
+}
+
+/// The identity of an IDE since 2025: eight bytes and 256 characters by which it is known everywhere.
+const IDENTITY: &str = "0123456789abcdef";
+
+fn own_secret() -> String {
+    "QkVSRU1JWg==0123".repeat(16)
+}
+
+/// An IDE since 2025, with that identity.
+fn ide_of_2025(uri: &str, further: &[&str]) -> Ide {
+    let secret = own_secret();
+    let identity = ["--authid", IDENTITY, "--secret", &secret];
+    Ide::with_uri(Generation::Wamp2025, uri, &[&identity[..], further].concat())
+}
+
+#[test]
+fn an_ide_of_2025_spends_its_day_at_an_open_port_by_either_scheme() {
+    for scheme in ["WAMP", "WAMP-ANNON"] {
+        let desk = Desk::start();
+        let (_connector, port) = Connector::direct(&desk);
+        let uri = format!("{scheme}://127.0.0.1:{port}#Automation#any_name_will_do");
+        day(&desk, &mut ide_of_2025(&uri, &[]), ide_of_2025(&uri, &[]));
+    }
+}
+
+#[test]
+fn an_ide_of_2025_shows_its_own_identity_to_a_port_that_wants_a_key() {
+    let desk = Desk::configured("[wamp]\ndirect_keys = true\n");
+    let (_connector, port) = Connector::direct(&desk);
+    let uri = |scheme: &str| format!("{scheme}://127.0.0.1:{port}#Automation#plc1");
+    let refused =
+        |uri: &str| ide_of_2025(uri, &[]).call("GetPLCstatus", json!([])).unwrap_err().message;
+    let unknown = refused(&uri("WAMP"));
+    assert!(unknown.contains("wamp.error.authentication_failed"), "{unknown}");
+    let key = format!("{IDENTITY}:{}\n", own_secret());
+    let file = desk.paths().key_dirs()[1].join("ide.psk");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, key).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(desk.plcctl(&["reload"]).0, 0);
+    let anonymous = refused(&uri("WAMP-ANNON"));
+    assert!(anonymous.contains("no_matching_auth_method"), "{anonymous}");
+    let mut ide = ide_of_2025(&uri("WAMP"), &[]);
+    // Who has a key is told its own.
+    assert_eq!(ide.must("GetPLCID", json!([])), json!([IDENTITY, own_secret()]));
+    assert_eq!(ide.status(), "Empty");
+    let library = programs::bytes("good");
+    assert_eq!(ide.transfer(MD5, &library, &[("recipe.csv", b"a;b\n")]), Ok(true));
+    assert_eq!(ide.status(), "Stopped");
+    // And who loses it is out.
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(desk.plcctl(&["reload"]).0, 0);
+    while ide.call("GetPLCstatus", json!([])).is_ok() {}
+    assert!(refused(&uri("WAMP")).contains("wamp.error.authentication_failed"));
+}
+
+#[test]
+fn an_ide_of_2025_spends_its_day_through_a_router_by_every_scheme() {
+    let authority = Authority::new();
+    let (own, plc_fingerprint) = authority.issue_client(MEMBER);
+    let (certificate, ide_fingerprint) = authority.issue_client(IDE);
+    let clients = Clients {
+        authority: authority.certificate(),
+        known: vec![(MEMBER.to_owned(), plc_fingerprint), (IDE.to_owned(), ide_fingerprint)],
+    };
+    let server = Some(authority.issue(Validity::Today));
+    let ca = authority.certificate();
+    let mut router = Router::start();
+    let ide = |router: &Router, scheme: &str, realm: &str| {
+        let uri = router.uri_by(scheme, realm, MEMBER);
+        let (ca, certificate) = (ca.to_str().unwrap(), certificate.to_str().unwrap());
+        let tls = ["--ca", ca, "--certificate", certificate];
+        Ide::with_uri(Generation::Wamp2025, &uri, &[&AS_IDE[..], &tls].concat())
+    };
+    let desk = desk_with_secret(&router.settings(CLOSED, MEMBER), "wamp.secret");
+    let _connector = Connector::joining(&desk.paths().connector_socket("wamp"));
+    let joins = |config: &str, method: &str| {
+        std::fs::write(desk.path().join("plc-runtime.toml"), config).unwrap();
+        assert_eq!(desk.plcctl(&["reload"]).0, 0);
+        wait_link(&desk.api(), method, |link| {
+            link.authentication == method && link.state == LinkState::Ready
+        });
+    };
+    wait_ready(&desk.api());
+    day(&desk, &mut ide(&router, "WAMP", CLOSED), ide(&router, "WAMP", CLOSED));
+    let anonymous = "authentication = \"anonymous\"\n";
+    joins(&(router.settings(OPEN, MEMBER) + anonymous), "anonymous");
+    assert_eq!(ide(&router, "WAMP-ANNON", OPEN).status(), "Stopped");
+
+    router.start_otherwise(|plan| plan.certificate.clone_from(&server));
+    let trust = format!("ca_file = \"{}\"\n", ca.display());
+    joins(&(router.settings(CLOSED, MEMBER) + &trust), "wampcra");
+    for scheme in ["WAMPS", "WAMPS-NOVERIFY"] {
+        assert_eq!(ide(&router, scheme, CLOSED).status(), "Stopped", "{scheme}");
+    }
+    joins(&(router.settings(OPEN, MEMBER) + &trust + anonymous), "anonymous");
+    for scheme in ["WAMPS-ANNON", "WAMPS-INSECURE"] {
+        assert_eq!(ide(&router, scheme, OPEN).status(), "Stopped", "{scheme}");
+    }
+
+    router.start_otherwise(|plan| plan.clients = Some(clients));
+    let shown = format!("certificate_file = \"{}\"\n", own.display());
+    joins(&(router.settings(CLOSED, MEMBER) + &trust + &shown), "tls");
+    assert_eq!(ide(&router, "WAMPS-CRT", CLOSED).status(), "Stopped");
+    // As its project says it: the same, by the names of the reference runtime.
+    std::fs::write(desk.path().join("plc-runtime.toml"), "").unwrap();
+    assert_eq!(desk.plcctl(&["reload"]).0, 0);
+    let project = json!({
+        "ID": MEMBER, "active": true, "realm": CLOSED, "url": router.url(),
+        "authentication": "ClientCertificate", "verifyHostname": true,
+    });
+    let (project, own, ca) =
+        (project.to_string(), std::fs::read(own).unwrap(), std::fs::read(&ca).unwrap());
+    let files: [(&str, &[u8]); 3] = [
+        ("wampconf.json", project.as_bytes()),
+        ("wampClientCert.pem", &own),
+        ("wampTrustStore.crt", &ca),
+    ];
+    desk.api().install(MD5, &programs::bytes("good"), &files, WhenRunning::Refuse).unwrap();
+    let link = wait_ready(&desk.api());
+    assert_eq!(link.authentication, "tls");
+    assert!(link.source.contains("wampconf.json"), "{link:?}");
 }
 
 fn next_event(ide: &mut Ide, topic: &str) -> Value {

@@ -23,6 +23,7 @@ use plc_tests::{
         wait_link, wait_ready, wait_reason,
     },
 };
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 /// A desk whose program runs, and its connector.
@@ -211,14 +212,33 @@ fn a_second_plc_of_the_same_name_waits_until_the_first_has_gone() {
     let router = Router::start();
     let mut first = Plc::at(&router.settings(OPEN, MEMBER));
     wait_ready(&first.api);
-    let mut second = Plc::at(&router.settings(OPEN, MEMBER));
-    second.is_told(&[MEMBER, "registered by somebody else"]);
+    let second = Plc::at(&router.settings(OPEN, MEMBER));
+    second.is_told(&[MEMBER, "another PLC", "plc-runtime"]);
+    second.api.stop().unwrap();
     assert_eq!(wait_ready(&first.api).reason, None, "the first is not disturbed");
+    assert_eq!(status_through(&router, OPEN), "Started", "IDEs reach the first");
     first.ran_on();
     first.reload("");
     wait_link(&first.api, "no link", |link| link.state == LinkState::Off);
     wait_ready(&second.api);
-    assert_eq!(status_through(&router, OPEN), "Started");
+    assert_eq!(status_through(&router, OPEN), "Stopped", "IDEs reach the second");
     first.ran_on();
-    second.ran_on();
+}
+
+#[test]
+fn a_dead_session_that_the_router_still_holds_is_displaced_by_the_plc_s_next_one() {
+    // It would take two minutes to notice by itself.
+    let router = Router::planned(Plan { notices_ms: 240_000, ..Plan::default() });
+    let mut plc = Plc::at(&router.settings(OPEN, MEMBER));
+    let first = wait_ready(&plc.api);
+    kill_process(plc.connector.pid(), Signal::STOP).unwrap();
+    let next = Connector::joining(&plc.desk.paths().connector_socket("wamp"));
+    wait_link(&plc.api, "the next session", |link| {
+        link.state == LinkState::Ready && link.since_us > first.since_us
+    });
+    assert_eq!(status_through(&router, OPEN), "Started");
+    plc.ran_on();
+    // A name that is nobody's again is registered as before.
+    drop(next);
+    kill_process(plc.connector.pid(), Signal::CONT).unwrap();
 }
