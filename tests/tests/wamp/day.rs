@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What IDEs do, through a router and without one.
 
+use std::path::Path;
+
 use plc_api::{
     message::WhenRunning,
     wamp::{LinkState, RouterLink},
@@ -140,21 +142,26 @@ fn an_ide_of_2025_spends_its_day_through_a_router_by_every_scheme() {
     // As its project says it: the same, by the names of the reference runtime.
     std::fs::write(desk.path().join("plc-runtime.toml"), "").unwrap();
     assert_eq!(desk.plcctl(&["reload"]).0, 0);
+    install_project(&desk, &router, &own, &ca);
+    let link = wait_ready(&desk.api());
+    assert_eq!(link.authentication, "tls");
+    assert!(link.source.contains("wampconf.json"), "{link:?}");
+}
+
+/// Installs a program whose project asks for this router, with this certificate and these authorities.
+fn install_project(desk: &Desk, router: &Router, own: &Path, ca: &Path) {
     let project = json!({
         "ID": MEMBER, "active": true, "realm": CLOSED, "url": router.url(),
         "authentication": "ClientCertificate", "verifyHostname": true,
     });
     let (project, own, ca) =
-        (project.to_string(), std::fs::read(own).unwrap(), std::fs::read(&ca).unwrap());
+        (project.to_string(), std::fs::read(own).unwrap(), std::fs::read(ca).unwrap());
     let files: [(&str, &[u8]); 3] = [
         ("wampconf.json", project.as_bytes()),
         ("wampClientCert.pem", &own),
         ("wampTrustStore.crt", &ca),
     ];
     desk.api().install(MD5, &programs::bytes("good"), &files, WhenRunning::Refuse).unwrap();
-    let link = wait_ready(&desk.api());
-    assert_eq!(link.authentication, "tls");
-    assert!(link.source.contains("wampconf.json"), "{link:?}");
 }
 
 fn next_event(ide: &mut Ide, topic: &str) -> Value {
