@@ -6,6 +6,7 @@
 //! 1002, 1003, 1007, 1009 for what breaks the protocol (RFC 6455, 7.4.1), 1008 for who may not come in or stay.
 
 mod handshake;
+mod keys;
 mod opening;
 mod watch;
 
@@ -22,7 +23,6 @@ use plc_connector::{
     session::Session,
 };
 use plc_journal::message_id::ACCESS_REFUSED;
-use plc_keys::KeyFiles;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
@@ -47,6 +47,8 @@ use crate::{
     serializer::Serializer,
     websocket::{self, Violation},
 };
+use handshake::Refused;
+pub use keys::Keys;
 use opening::{NotOpened, open, tell};
 use watch::Watch;
 
@@ -115,7 +117,7 @@ impl DirectError {
 ///
 /// # Errors
 /// What ended the conversation. A peer that may not come in is logged and is no error.
-pub async fn serve(connection: Connection, keys: Arc<KeyFiles>) -> Ended {
+pub async fn serve(connection: Connection, keys: Keys) -> Ended {
     let Connection { stream, caller } = connection;
     let standing = caller.standing().clone();
     Ok(converse(stream, standing, &keys, caller.session(None), caller.session(None)).await?)
@@ -130,7 +132,7 @@ pub async fn serve(connection: Connection, keys: Arc<KeyFiles>) -> Ended {
 pub async fn converse<S>(
     mut stream: S,
     standing: Standing,
-    keys: &KeyFiles,
+    keys: &Keys,
     orders: Session,
     reads: Session,
 ) -> Result<(), DirectError>
@@ -153,7 +155,12 @@ where
     };
     let config = Some(websocket::config());
     let socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, config).await;
-    let keys = if watch.settings.keys { keys.current() } else { Arc::default() };
+    let keys = if watch.settings.keys { keys.current().await } else { Some(Arc::default()) };
+    let Some(keys) = keys else {
+        let refused = Refused::unavailable("the keys of this PLC cannot be read; see its disk");
+        tell(&peer, &refused);
+        return Ok(());
+    };
     let dealer = Dealer::new(watch.settings.clone(), keys, fresh()?);
     let patience = Patience::new(FIRST_BYTES_DEADLINE, Then::End);
     let newcomer = Some(standing);

@@ -13,7 +13,6 @@ use plc_connector::{
     stop::StopWatch,
 };
 use plc_connector_wamp::{direct, link::Link};
-use plc_keys::KeyFiles;
 use tokio::runtime;
 use tracing::info;
 
@@ -55,7 +54,7 @@ fn main() -> ExitCode {
         if keys.is_empty() {
             keys = Paths::of_instance(DEFAULT_INSTANCE).key_dirs().into();
         }
-        let keys = Arc::new(KeyFiles::new(keys));
+        let keys = direct::Keys::new(keys);
         return run(NAME, &options, move |connection| direct::serve(connection, keys.clone()));
     }
     match keep_link(&options) {

@@ -197,7 +197,7 @@ fn nobody_else_registers_here() {
 
 /// A greeting by this name that offers these ways to show who it is.
 fn hello_by(authid: &str, methods: &[&str]) -> Message {
-    let methods = methods.iter().map(|method| Value::text(*method)).collect();
+    let methods = methods.iter().map(|method| Value::text(method)).collect();
     let details = [("authmethods", Value::List(methods)), ("authid", Value::text(authid))];
     Message::Hello { realm: "Automation".to_owned(), details: Dict::of(details) }
 }

@@ -21,12 +21,11 @@ use plc_connector::{
     session::{Session, Supervisor},
 };
 use plc_connector_wamp::{
-    direct::{DirectError, converse},
+    direct::{DirectError, Keys, converse},
     message::{Dict, Message},
     serializer::Serializer,
     websocket,
 };
-use plc_keys::KeyFiles;
 use tempfile::TempDir;
 use tokio::{
     io::{DuplexStream, duplex},
@@ -90,7 +89,7 @@ impl Plc {
         let session = || Session::new(self.supervisor(), "ide".to_owned(), None, None);
         let (ours, theirs) = duplex(buffer);
         let standing = self.place.standing();
-        let keys = KeyFiles::new(vec![self.keys.path().to_owned()]);
+        let keys = Keys::new(vec![self.keys.path().to_owned()]);
         let (orders, reads) = (session(), session());
         let talk = async move { converse(theirs, standing, &keys, orders, reads).await };
         (ours, tokio::spawn(talk))

@@ -158,10 +158,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 
     /// The next message, a call of the link's own name; its request.
     pub(crate) async fn probe(&mut self) -> u64 {
-        match self.hear_answer().await {
-            Message::Call { request, procedure, .. } if procedure == "plc1.ExtendedCall" => request,
-            other => panic!("{other:?}"),
-        }
+        let message = self.hear_answer().await;
+        let Message::Call { request, procedure, .. } = &message else { panic!("{message:?}") };
+        assert_eq!(procedure, "plc1.ExtendedCall");
+        *request
     }
 
     /// Registers everything the link asks for; the `n`th registration is `100 + n`.
