@@ -289,7 +289,7 @@ fn what_is_wrong_with_the_keys_is_said() {
     tls.set_keys("anna:short\n");
     try_it();
     let line = tls.wait_log("clients.psk, line 1: ");
-    assert!(line.contains("a secret has 16 to 256"), "{line}");
+    assert!(line.contains("a secret has 16 to 512"), "{line}");
     let _ = tls.wait_log("there are no keys, so nobody can connect; 'plcctl psk add ID' makes one");
     tls.set_keys(&format!("anna:{}\n", "0123456789abcdef".repeat(4)));
     try_it();

@@ -81,12 +81,14 @@ pub(crate) fn write_key(key: &ApiKey, file: &Path) -> Result<(), Failure> {
         let is_it = read_file(file).is_ok_and(|content| content == line.as_bytes());
         return if is_it { Ok(()) } else { Err(taken(file)) };
     }
-    write_new(&line, file).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => taken(file),
-        _ => Failure::Failed(format!(
+    write_new(&line, file).map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return taken(file);
+        }
+        Failure::Failed(format!(
             "{} cannot be written: {error}; name a file in a directory that exists and that you may write to",
             file.display()
-        )),
+        ))
     })
 }
 
@@ -120,15 +122,12 @@ fn content(shown: &Path, file: &Path) -> Result<Vec<u8>, Problem> {
 fn failure(problem: &Problem) -> Failure {
     Failure::Failed(match problem {
         Problem::Unreadable { path, error } => {
-            let next = match error.kind() {
-                io::ErrorKind::NotFound => {
-                    "name the file that the IDE has exported, or its own, \
-                     ~/.local/share/beremiz/keystore/own/default.psk"
-                }
-                io::ErrorKind::PermissionDenied => {
-                    "let its owner make it readable for you, or hand it to the standard input, with - as its name"
-                }
-                _ => "name a file that can be read",
+            let next = if error.kind() == io::ErrorKind::NotFound {
+                "name the file that the IDE has exported, or its own, ~/.local/share/beremiz/keystore/own/default.psk"
+            } else if error.kind() == io::ErrorKind::PermissionDenied {
+                "let its owner make it readable for you, or hand it to the standard input, with - as its name"
+            } else {
+                "name a file that can be read"
             };
             format!("{} cannot be read: {error}; {next}", path.display())
         }

@@ -251,8 +251,7 @@ From then on it connects with that key, over the network:
 
 fn uris(id: &str) -> String {
     format!(
-        "\
-  ERPCS://HOST:4000#{id}   IDEs of 2024, until 2024-11-17
+        "  ERPCS://HOST:4000#{id}   IDEs of 2024, until 2024-11-17
   PYROS://HOST:4000#{id}   IDEs of 2018 to 2022, if legacy_tls = true
   ERPC://127.0.0.1:3000    later IDEs, 1.5 and 1.6 too, whose ERPCS:// is broken:
                            through stunnel, or: ssh -L 3000:127.0.0.1:3000 HOST
@@ -322,7 +321,7 @@ mod tests {
     fn a_key_is_told_as_the_ide_and_stunnel_read_it() {
         let text = how_to_use(&key());
         assert!(text.contains("psk/anna.secret") && text.contains("\nanna:0123456789abcdef:=\n"));
-        assert!(text.contains("ERPCS://HOST:4000#anna"), "{text}");
+        assert!(text.contains("\n  ERPCS://HOST:4000#anna"), "{text}");
         let stunnel = "client = yes\naccept = 127.0.0.1:3000\nconnect = HOST:4000\nPSKidentity = anna\nPSKsecrets = psk.txt\n";
         assert!(text.contains(stunnel), "{text}");
     }

@@ -146,7 +146,7 @@ mod tests {
     fn who_may_not_read_a_file_is_told_how_the_service_may() {
         let dir = TempDir::new().unwrap();
         let path = file(&dir, KEY.as_bytes());
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         let error = io::Error::from(io::ErrorKind::PermissionDenied);
         // Root may read it all the same.
         let problem = read_keys(&path).err().unwrap_or(Problem::Unreadable { path, error });
