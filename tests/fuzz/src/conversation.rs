@@ -13,6 +13,7 @@ use plc_connector::{
         trace::{TraceBatch, TraceRefusal, TraceSample},
     },
     call::{CallRefused, PlcAnswer, PlcCall},
+    cycle::CycleStatistics,
     ide::{answer::Outcome, method::Method},
     intake::Measure,
 };
@@ -201,6 +202,11 @@ fn answer(call: &PlcCall, size: usize) -> PlcAnswer {
             let level = LogLevel::Debug;
             PlcAnswer::LogMessage(Some(LogMessage { level, id: 1, tick: u32::MAX, time_us, text }))
         }
+        PlcCall::CycleStatistics => {
+            let text = "PLC Cycle: 20ms".repeat(size * 20);
+            PlcAnswer::Cycle(CycleStatistics { text, time_us: u64::MAX >> (size % 64) })
+        }
+        PlcCall::ExtendedCall { argument, .. } => PlcAnswer::Extended(argument.repeat(size % 3)),
         PlcCall::MatchMd5(_) => PlcAnswer::Matches(size % 2 == 0),
         PlcCall::SeedBlob(_) | PlcCall::AppendChunk { .. } => PlcAnswer::Blob(id),
         PlcCall::Stop => PlcAnswer::Stopped(size % 2 == 0),

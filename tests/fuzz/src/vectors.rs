@@ -5,6 +5,8 @@
 pub(crate) const PYRO3: &str = include_str!("../../../connectors/pyro/vectors/pyro3.txt");
 /// Pyro5 with msgpack.
 pub(crate) const PYRO5: &str = include_str!("../../../connectors/pyro/vectors/pyro5.txt");
+/// eRPC with the frame header of 2 bytes.
+pub(crate) const ERPC2: &str = include_str!("../../../connectors/pyro/vectors/erpc2.txt");
 /// eRPC with the frame header of 4 bytes.
 pub(crate) const ERPC4: &str = include_str!("../../../connectors/pyro/vectors/erpc4.txt");
 /// eRPC with the frame header of 6 bytes.
