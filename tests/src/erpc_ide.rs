@@ -82,6 +82,9 @@ pub struct Shown {
     pub nanoseconds: u32,
 }
 
+/// Tick and values of a sample.
+pub type Sample = (u32, Vec<u8>);
+
 /// One connected IDE.
 #[derive(Debug)]
 pub struct ErpcIde {
@@ -253,7 +256,7 @@ impl ErpcIde {
             arguments.extend(binary(force));
         }
         let token = self.call(12, &arguments, |outputs| outputs.u32())?.unwrap_or(0);
-        self.token = token.cast_signed();
+        self.token = i32::from_le_bytes(token.to_le_bytes());
         Ok(self.token)
     }
 
@@ -261,7 +264,7 @@ impl ErpcIde {
     ///
     /// # Errors
     /// It has dropped the connection.
-    pub fn read_trace(&mut self) -> Result<(u32, Vec<(u32, Vec<u8>)>), Dropped> {
+    pub fn read_trace(&mut self) -> Result<(u32, Vec<Sample>), Dropped> {
         let read = |outputs: &mut Outputs<'_>| {
             let (status, count) = (outputs.u32()?, outputs.u32()?);
             let samples = (0..count).map(|_| Some((outputs.u32()?, outputs.bytes()?)));

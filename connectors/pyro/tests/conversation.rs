@@ -89,7 +89,7 @@ impl Ide {
         let mut reply = vec![0; length.into()];
         self.stream.read_exact(&mut reply).await.unwrap();
         // A refusal comes in a version of the codec that does not exist.
-        let version = if request == GET_PLC_ID { 2 } else { 1 };
+        let version = if reply.ends_with(&[2, 0, 0, 0]) { 2 } else { 1 };
         assert_eq!(reply[..8], [2, request, 1, version, self.sequence, 0, 0, 0]);
         reply.split_off(8)
     }

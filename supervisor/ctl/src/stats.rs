@@ -146,7 +146,7 @@ mod tests {
 cycles       1234
 period       10 ms asked for, 10.002 ms measured
 per cycle    4.2 µs processor time on average, 3.0 to 12.5
-cycle runs   2.345 ms, 23.4% of the period
+cycle runs   2.345 ms, 23.5% of the period
 trace        1 sample, 0 dropped
 connections  1
   pyro       127.0.0.1:4711
