@@ -33,6 +33,7 @@ from autobahn.wamp import auth, serializer
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import ComponentConfig, PublishOptions
 from twisted.internet import defer, reactor, ssl, threads
+from twisted.python import failure
 
 import dialogue
 
@@ -183,11 +184,31 @@ class Client:
         return f"{self.plc}.{name}"
 
     def wait(self, function, *arguments, **keywords):
-        """What `function` of the library brings in the end."""
+        """What `function` of the library brings in the end.
+
+        Not through the library's own time limit: what is asked of a session while its connection closes is never
+        answered, and cannot be cancelled either.
+        """
 
         def begin():
-            deferred = defer.maybeDeferred(function, *arguments, **keywords)
-            return deferred.addTimeout(self.chosen.timeout, reactor)
+            done = defer.Deferred()
+
+            def settle(outcome):
+                if not done.called:
+                    limit.cancel()
+                    done.callback(outcome)
+
+            def fail(error):
+                if not done.called:
+                    done.errback(error)
+
+            limit = reactor.callLater(
+                self.chosen.timeout, fail, TimeoutError("no answer")
+            )
+            defer.maybeDeferred(function, *arguments, **keywords).addBoth(settle)
+            ended = NotJoined("the connection has ended")
+            self.session.ended.addCallback(lambda _: settle(failure.Failure(ended)))
+            return done
 
         return threads.blockingCallFromThread(reactor, begin)
 
