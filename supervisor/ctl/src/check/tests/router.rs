@@ -34,7 +34,7 @@ fn a_router_that_is_asked_for_and_not_joined_is_told_with_the_way_to_it() {
     assert_found(
         &desk,
         Verdict::Problem,
-        "at a desk",
+        "plc-local starts it",
         "--api /home/ann/plc/run/connectors/wamp.sock",
     );
     let mut mute = asked(&[], None, SOCKET);
