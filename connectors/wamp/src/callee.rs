@@ -9,7 +9,7 @@
 //!                                           |  `--------- retry() <---------'                 | another PLC answers
 //!                                           `-> a living PLC answers: retry()                 `-> the session is over
 //! ```
-//! Before it registers anything, a session calls its own name at the router ([`probe`]). If another PLC answers, nothing
+//! Before it registers anything, a session calls its own name at the router (`probe`). If another PLC answers, nothing
 //! is registered: a living PLC is never displaced. If nobody answers, what the router still holds under that name belongs
 //! to a session that is dead, such as this PLC's own before its network was cut, and the procedures are registered with
 //! `invoke: last`, which displaces it. A router that does not allow that option is asked without it.
