@@ -55,7 +55,7 @@ fn day(age: Age) {
 
     assert!(ide.run(&[(8, Vec::new())]).unwrap() > 0);
     assert_eq!(ide.poll().unwrap(), STARTED);
-    forced::every_type_can_be_forced(&mut ide, forced::TIME_OF_TWO_LONGS);
+    forced::every_type(&mut ide);
     log_is_read(&mut ide);
     statistics_are_shown(&mut ide);
 
@@ -70,7 +70,10 @@ fn a_day_ends_with_another_start(desk: &Desk, mut ide: ErpcIde) {
     let before = ide.status().unwrap().1;
     assert!(ide.run(&[]).unwrap() > 0, "an empty list has a token too");
     assert!(ide.stop().unwrap());
-    assert!(ide.transfer(MD5, &programs::bytes("stopmark"), &[]).unwrap());
+    assert!(ide.transfer(MD5, &programs::bytes("time12"), &[]).unwrap());
+    ide.run(&[]).unwrap();
+    forced::times_of_today(&mut ide);
+    assert!(ide.stop().unwrap());
     let after = ide.status().unwrap().1;
     assert!(
         before.iter().zip(after).all(|(before, after)| after >= *before),
