@@ -217,7 +217,7 @@ impl Services {
     /// Takes the collected samples.
     ///
     /// # Errors
-    /// [`ApiError::TokenLost`]: another client has set a list since.
+    /// [`ApiError::TokenLost`]: another client has set a list since, or another program is installed.
     pub(crate) async fn read_trace(
         &self,
         token: Option<u32>,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Collected trace samples, the debug token and its lease.
 //!
-//! The last client to set a list owns debugging; the others learn it from the token. Samples wait in a ring
+//! The last client to set a list owns debugging; the others learn it from the token. List, forces and token belong to
+//! the program that was installed when the list was set: they name variables by index, and in another program the same
+//! index is another variable. Samples wait in a ring
 //! bounded in bytes, oldest dropped first and counted. An owner that asks for nothing for
 //! [`limits::TRACE_LEASE`] loses the samples and the sampling, not the forces; its next question resumes it.
 //! Time arrives with each call.
@@ -20,6 +22,8 @@ pub(crate) struct Trace {
     token: u32,
     /// The connection that has set the list.
     owner: u64,
+    /// The id of the installed program, to which the list belongs.
+    program: Option<String>,
     list: Vec<TraceVariable>,
     lease: Lease,
     samples: VecDeque<TraceSample>,
@@ -52,7 +56,7 @@ pub(crate) enum Read {
     Batch(TraceBatch),
     /// The samples so far; and sampling must be switched on again.
     Resume(TraceBatch),
-    /// The token is another client's.
+    /// The token is another client's, or of another program.
     TokenLost,
 }
 
@@ -63,9 +67,28 @@ impl Trace {
         self.lease = if list.is_empty() { Lease::None } else { Lease::Live(now) };
         self.list = list;
         self.clear();
+        self.renew_token();
+        self.token
+    }
+
+    /// The installed program is this one; `None`: there is none. If it is another one than before, the list ends, with
+    /// its forces, and its token is no longer accepted.
+    pub(crate) fn program_is(&mut self, id: Option<&str>) {
+        if self.program.as_deref() == id {
+            return;
+        }
+        self.program = id.map(str::to_owned);
+        if !self.list.is_empty() {
+            self.list = Vec::new();
+            self.lease = Lease::None;
+            self.clear();
+            self.renew_token();
+        }
+    }
+
+    fn renew_token(&mut self) {
         // 0 is no token, and the IDEs take negative numbers for errors.
         self.token = if self.token >= 0x7fff_ffff { 1 } else { self.token + 1 };
-        self.token
     }
 
     /// Whether the list that counts was set over this connection, and holds anything.
@@ -214,6 +237,8 @@ fn cost(sample: &TraceSample) -> usize {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn list() -> Vec<TraceVariable> {
@@ -332,5 +357,89 @@ mod tests {
         trace.take_over(Vec::new(), 1, now);
         assert!(trace.live_list().is_none());
         assert_eq!(trace.lease_ends(), None);
+    }
+
+    #[test]
+    fn a_list_ends_with_its_program_and_its_token_is_lost() {
+        let (mut trace, now) = (Trace::default(), Instant::now());
+        trace.program_is(Some("000001-a"));
+        let token = trace.take_over(list(), 1, now);
+        trace.program_is(Some("000001-a"));
+        assert!(trace.live_list().is_some(), "the same program keeps it");
+        trace.push(vec![sample(1, 1)]);
+        trace.program_is(Some("000002-b"));
+        assert!(trace.live_list().is_none());
+        assert!(!trace.is_owned_by(1));
+        assert_eq!(trace.read(Some(token), 100, PlcStatus::Started, now), Read::TokenLost);
+        trace.program_is(Some("000001-a"));
+        assert!(trace.live_list().is_none(), "it does not come back with its program");
+        assert!(ticks(trace.read(None, 100, PlcStatus::Started, now)).is_empty());
+    }
+
+    /// What happens to tracing from outside.
+    #[derive(Clone, Debug)]
+    enum Event {
+        Program(Option<u8>),
+        Set { owner: u64, force: Option<u8> },
+        Read { owner: u64 },
+        Silence,
+        Start,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            proptest::option::of(0..3_u8).prop_map(Event::Program),
+            (1..3_u64, proptest::option::of(any::<u8>()))
+                .prop_map(|(owner, force)| Event::Set { owner, force }),
+            (1..3_u64).prop_map(|owner| Event::Read { owner }),
+            Just(Event::Silence),
+            Just(Event::Start),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens, a program is given only what was set for it, and no token outlives its program.
+        #[test]
+        fn a_program_gets_only_lists_that_were_set_for_it(events in prop::collection::vec(event(), 1..60)) {
+            let (mut trace, mut now) = (Trace::default(), Instant::now());
+            let mut installed = None;
+            // The last list, and the program that it was set for.
+            let mut last: Option<(Option<u8>, Vec<TraceVariable>)> = None;
+            // Each client's token, and the program that it was given for.
+            let mut tokens = [None; 3];
+            for event in events {
+                match event {
+                    Event::Program(program) => {
+                        installed = program;
+                        trace.program_is(program.map(|id| format!("{id:06}-x")).as_deref());
+                        let same = |set: &(Option<u8>, Vec<TraceVariable>)| set.0 == program;
+                        last = last.filter(same);
+                    }
+                    Event::Set { owner, force } => {
+                        let force = force.map(|value| vec![value].into());
+                        let list = vec![TraceVariable { index: 3, force }];
+                        let token = trace.take_over(list.clone(), owner, now);
+                        tokens[usize::try_from(owner).unwrap()] = Some((token, installed));
+                        last = Some((installed, list));
+                    }
+                    Event::Read { owner } => {
+                        if let Some((token, program)) = tokens[usize::try_from(owner).unwrap()] {
+                            let read = trace.read(Some(token), 1000, PlcStatus::Started, now);
+                            prop_assert!(read == Read::TokenLost || program == installed);
+                        }
+                    }
+                    Event::Silence => {
+                        now += 2 * limits::TRACE_LEASE;
+                        trace.lapse(now);
+                    }
+                    Event::Start => {
+                        trace.begin();
+                        if let Some(given) = trace.live_list() {
+                            prop_assert_eq!(Some((installed, given)), last.clone());
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -151,7 +151,8 @@ pub enum Request {
     /// token. Reply: [`Reply::Token`]. [`ApiError::Trace`]. With the end of an operator's connection its list ends too;
     /// an IDE's stays.
     SetTrace(Vec<TraceVariable>),
-    /// Take the collected samples. Reply: [`Reply::Trace`]. [`ApiError::TokenLost`]: another client owns them.
+    /// Take the collected samples. Reply: [`Reply::Trace`]. [`ApiError::TokenLost`]: another client
+    /// owns them, or the list was set for another program.
     ReadTrace {
         /// From [`Reply::Token`]; `None` for the clients of the time before tokens: whoever owns it.
         token: Option<u32>,
@@ -314,7 +315,7 @@ pub enum ApiError {
     /// The trace list was not accepted.
     #[error("{0}")]
     Trace(TraceRefusal),
-    /// The debug token is no longer this client's.
-    #[error("another client has taken over debugging")]
+    /// The debug token is no longer this client's, or its program is no longer installed.
+    #[error("another client has taken over debugging, or another program is installed")]
     TokenLost,
 }

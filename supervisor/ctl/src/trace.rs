@@ -188,7 +188,7 @@ pub(crate) async fn run(session: &Session, answer: &mut Answer, plan: Plan) -> R
         token: 0,
         times: TimeLayout::TWO_LONGS,
         status: session.snapshot().status,
-        program: None,
+        program: program_now(session),
         left: plan.count.unwrap_or(u64::MAX),
         plan,
     };
@@ -198,7 +198,7 @@ pub(crate) async fn run(session: &Session, answer: &mut Answer, plan: Plan) -> R
     }
     let result = tracer.follow(answer, &mut ending).await;
     let finished = tracer.shown.finish(answer);
-    if !matches!(result, Ok(End::TakenOver)) {
+    if !matches!(result, Ok(End::TakenOver | End::OtherProgram)) {
         // Forced variables are released and sampling ends with an empty list; what became of the
         // trace is told by `result`, whether or not this still gets through.
         let _ = session.ask(Request::SetTrace(Vec::new())).await;
@@ -208,6 +208,11 @@ pub(crate) async fn run(session: &Session, answer: &mut Answer, plan: Plan) -> R
         End::Reached => Ok(()),
         End::TakenOver => Err(Failure::Failed(
             "another client has taken over debugging; variables forced here are no longer ours"
+                .into(),
+        )),
+        End::OtherProgram => Err(Failure::Failed(
+            "another program was installed: the variables traced and forced here were those of the one before; \
+             start the trace again"
                 .into(),
         )),
         End::Broken => Err(Failure::Failed(format!(
@@ -256,7 +261,14 @@ enum End {
     /// As many samples or as much time as was wanted, or an interrupt.
     Reached,
     TakenOver,
+    /// What was traced is no longer installed.
+    OtherProgram,
     Broken,
+}
+
+/// The id of the installed program.
+fn program_now(session: &Session) -> Option<String> {
+    session.snapshot().program.as_ref().map(|program| program.id.clone())
 }
 
 struct Tracer<'a> {
@@ -296,7 +308,8 @@ impl Tracer<'_> {
     async fn fetch(&mut self, answer: &mut Answer) -> Result<Option<End>, Failure> {
         loop {
             let Some(batch) = self.read().await? else {
-                return Ok(Some(End::TakenOver));
+                let same = self.program == program_now(self.session);
+                return Ok(Some(if same { End::TakenOver } else { End::OtherProgram }));
             };
             if batch.dropped > 0 {
                 self.shown.dropped(answer, batch.dropped)?;
@@ -329,21 +342,19 @@ impl Tracer<'_> {
 
     /// Gives the list to the program, in the form of that program.
     async fn set_list(&mut self, stats: &Stats) -> Result<(), Failure> {
-        self.program = self.program_now();
         let times = self.plan.times(stats, self.status)?;
         self.times = times.unwrap_or(TimeLayout::TWO_LONGS);
         self.token = set(self.session, &self.plan.list(times)?).await?;
         Ok(())
     }
 
-    fn program_now(&self) -> Option<String> {
-        self.session.snapshot().program.as_ref().map(|program| program.id.clone())
-    }
-
-    /// A program forgets its trace list when it ends, so one that was started gets it again, and another one too.
+    /// A program forgets its trace list when it ends, so one that was started again gets it again. Another one does not:
+    /// its variables have other indexes.
     async fn follow_status(&mut self, status: PlcStatus) -> Result<Option<End>, Failure> {
-        let is_same = status == self.status;
-        if is_same && (status != PlcStatus::Started || self.program == self.program_now()) {
+        if self.program != program_now(self.session) {
+            return Ok(Some(End::OtherProgram));
+        }
+        if status == self.status {
             return Ok(None);
         }
         self.status = status;
@@ -352,7 +363,7 @@ impl Tracer<'_> {
             PlcStatus::Started => {
                 let stats = stats(self.session).await?;
                 self.set_list(&stats).await?;
-                self.shown.note(if is_same { "another program runs" } else { "the PLC runs" });
+                self.shown.note("the PLC runs");
             }
             PlcStatus::Stopped | PlcStatus::Empty => {
                 self.shown.note(WAITING);

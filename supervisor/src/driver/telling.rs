@@ -24,6 +24,9 @@ impl Driver {
 
     pub(super) fn publish(&self) {
         let machine = &self.machine;
+        // First: who sees another program in the snapshot finds the trace list gone.
+        super::lock(&self.sinks.trace)
+            .program_is(machine.program().map(|program| program.id.as_str()));
         self.sinks.published.update(|snapshot| {
             snapshot.status = machine.status();
             machine.phase().clone_into(&mut snapshot.phase);

@@ -9,7 +9,7 @@ use super::{Driver, Pending, Slot, lock};
 use crate::gauge::Gauge;
 
 impl Driver {
-    /// A program runs: its figures begin anew, and whoever still traces goes on tracing.
+    /// A program runs: its figures begin anew, and a client that traces it still goes on tracing.
     pub(super) fn begin_run(&mut self) {
         let Slot::Up { loaded, .. } = &self.slot else {
             return;
@@ -18,6 +18,8 @@ impl Driver {
         let list = {
             let mut trace = lock(&self.sinks.trace);
             trace.begin();
+            // Held here too, where it would do harm: a list that names another program's variables forces them.
+            trace.program_is(self.machine.program().map(|program| program.id.as_str()));
             trace.live_list()
         };
         if let Some(list) = list {
