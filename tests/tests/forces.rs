@@ -18,7 +18,7 @@ use plc_tests::{
 };
 use serde_json::json;
 
-/// A_DINT in `good`; in `untouched` a variable that its program never writes.
+/// `A_DINT` in `good`; in `untouched` a variable that its program never writes.
 const INDEX: u32 = 7;
 const FORCED: i32 = -5555;
 
